@@ -1,0 +1,24 @@
+//! A Kubernetes operator for Apache RocketMQ.
+//!
+//! The map of the house:
+//!
+//! | Room | What is in it |
+//! |---|---|
+//! | [`api`] | the custom resources, one file a kind |
+//! | [`name_service`], [`broker`] | one reconciler a kind: observe, plan (pure), apply, report |
+//! | [`admin`] | what we ask of RocketMQ, in domain words; the remoting client behind it; a fake of it |
+//! | [`k8s`] | server-side apply, labels, conditions, what a pod tells about its troubles |
+//! | [`runtime`] | all of kube-runtime's machinery: watches, guards, the lease, metrics, logs |
+//! | [`settings`], [`context`], [`error`] | what the process was told, what a reconcile holds, what can go wrong |
+//!
+//! Arrows point one way: a reconciler knows `api`, `admin` and `k8s`; none of those knows a reconciler.
+
+pub mod admin;
+pub mod api;
+pub mod broker;
+pub mod context;
+pub mod error;
+pub mod k8s;
+pub mod name_service;
+pub mod runtime;
+pub mod settings;

@@ -1,0 +1,3 @@
+//! The `rocketmq-operator` binary: parses the command line and calls the library.
+
+fn main() {}
