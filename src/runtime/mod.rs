@@ -1,5 +1,7 @@
-//! All of kube-runtime's machinery.
+//! All of kube-runtime's machinery, and the process around it.
 
-/// Every metric of the process.
-#[derive(Debug, Default)]
-pub struct Metrics;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+
+pub use metrics::{Kind, Metrics};
