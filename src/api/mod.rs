@@ -1,24 +1,42 @@
-//! The custom resources.
+//! The custom resources: what users write, what the operator answers in `status`.
+//!
+//! Every field of the Go operator 0.2.1, 0.3.0 and its master branch is here under its JSON name. Nothing that
+//! was optional there is required here; `null`, `""` and `[]` mean "not given" everywhere.
 
-use kube::{CustomResource, KubeSchema};
-use serde::{Deserialize, Serialize};
-
-/// Desired state of a broker.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[kube(
-    group = "rocketmq.apache.org",
-    version = "v1alpha1",
-    kind = "Broker",
-    namespaced
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "KubeSchema derives a schema from a private copy of the struct"
 )]
-pub struct BrokerSpec {}
-
-/// Desired state of a name service.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[kube(
-    group = "rocketmq.apache.org",
-    version = "v1alpha1",
-    kind = "NameService",
-    namespaced
+mod broker;
+mod fields;
+mod lenient;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "KubeSchema derives a schema from a private copy of the struct"
 )]
-pub struct NameServiceSpec {}
+mod name_service;
+mod schema;
+
+pub use broker::{Broker, BrokerSpec, BrokerStatus};
+pub use fields::{
+    AdvertisedAddress, ClaimRetention, ClusterMode, DnsPolicy, ImagePullPolicy, ReplicationMode, Retention,
+    ScaleIn, ScaleInPolicy, StorageMode,
+};
+pub use name_service::{NameService, NameServiceSpec, NameServiceStatus};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// The API group of all kinds.
+pub const GROUP: &str = "rocketmq.apache.org";
+
+/// The only served and stored version.
+pub const VERSION: &str = "v1alpha1";
+
+/// The definitions of every kind, in the order in which they are installed.
+#[must_use]
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![Broker::crd(), NameService::crd()]
+}

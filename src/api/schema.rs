@@ -1,0 +1,76 @@
+//! What is done to the generated schemas so that the definitions stay small, structural and compatible.
+
+use schemars::Schema;
+use schemars::transform::{Transform, transform_subschemas};
+use serde_json::{Value, json};
+
+/// Drops Kubernetes' own prose below an embedded field; the field's own doc comment stays. Without it the
+/// definitions are too large for plain `kubectl apply`.
+pub(super) fn brief(schema: &mut Schema) {
+    struct Strip;
+    impl Transform for Strip {
+        fn transform(&mut self, schema: &mut Schema) {
+            schema.remove("description");
+            transform_subschemas(self, schema);
+        }
+    }
+    transform_subschemas(&mut Strip, schema);
+}
+
+/// Turns a Rust enum of plain variants into a string with an `enum` list, without the variants' prose, which
+/// Kubernetes cannot show.
+pub(super) fn plain_enum(schema: &mut Schema) {
+    let mut values = Vec::new();
+    collect(schema.as_value(), &mut values);
+    let description = schema.get("description").cloned();
+    *schema = Schema::try_from(json!({"type": "string", "enum": values})).unwrap_or_default();
+    if let Some(description) = description {
+        schema.insert("description".to_owned(), description);
+    }
+}
+
+/// Like [`plain_enum`], and the empty string is accepted too: the Go operator's schema had no enums, and `""`
+/// meant the default.
+pub(super) fn plain_enum_or_blank(schema: &mut Schema) {
+    plain_enum(schema);
+    if let Some(Value::Array(values)) = schema.get_mut("enum") {
+        values.push(Value::String(String::new()));
+    }
+}
+
+fn collect(schema: &Value, into: &mut Vec<Value>) {
+    if let Some(value) = schema.get("const") {
+        into.push(value.clone());
+    }
+    if let Some(Value::Array(values)) = schema.get("enum") {
+        into.extend(values.iter().cloned());
+    }
+    if let Some(Value::Array(variants)) = schema.get("oneOf") {
+        for variant in variants {
+            collect(variant, into);
+        }
+    }
+}
+
+/// Makes fields of an object required, although Rust reads their absence (see `lenient`): the API server is
+/// the one who refuses.
+fn require(schema: &mut Schema, fields: &[&str]) {
+    for field in fields {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{field}"))
+            && let Some(property) = property.as_object_mut()
+        {
+            property.remove("default");
+        }
+    }
+    schema.insert("required".to_owned(), json!(fields));
+}
+
+/// What a Broker's spec cannot do without.
+pub(super) fn broker_requires(schema: &mut Schema) {
+    require(schema, &["size", "brokerImage", "storageMode"]);
+}
+
+/// What a NameService's spec cannot do without.
+pub(super) fn name_service_requires(schema: &mut Schema) {
+    require(schema, &["size", "nameServiceImage", "storageMode"]);
+}
