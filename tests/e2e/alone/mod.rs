@@ -1,0 +1,6 @@
+//! Stories that need the operator, or the whole node, to themselves. libtest takes them first, by their name.
+
+mod article;
+mod bench;
+mod idle;
+mod killed;

@@ -1,0 +1,12 @@
+//! What the stories are told with.
+
+pub mod audit;
+pub mod cluster;
+pub mod fixtures;
+pub mod gate;
+pub mod node;
+pub mod operator;
+pub mod rocketmq;
+pub mod stage;
+pub mod wait;
+pub mod wire;

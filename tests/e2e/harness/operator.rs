@@ -1,0 +1,137 @@
+//! The operator under test: installed as a user installs it, in its pod, under its own service account.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::cluster::{Cluster, Said, kubectl, name_of, run, uid_of};
+use super::node;
+use super::wait::{seconds, wait_for};
+
+/// Where it is installed.
+pub const NAMESPACE: &str = "rocketmq-operator";
+/// Its Deployment, its Lease and its service account.
+pub const NAME: &str = "rocketmq-operator";
+/// How the API server's audit log calls it.
+pub const USER: &str = "system:serviceaccount:rocketmq-operator:rocketmq-operator";
+
+/// Shared by the stories that only use the operator, taken whole by those that need it to themselves. Holds whether it is
+/// known to be installed.
+static OPERATOR: RwLock<bool> = RwLock::const_new(false);
+
+/// The operator, installed and running, for a story that shares it with others.
+pub async fn shared() -> RwLockReadGuard<'static, bool> {
+    loop {
+        let seen = OPERATOR.read().await;
+        if *seen {
+            return seen;
+        }
+        drop(seen);
+        let mut installed = OPERATOR.write().await;
+        if !*installed {
+            install().await;
+            *installed = true;
+        }
+    }
+}
+
+/// The operator for one story alone. Whatever the story does with it, the next one finds it installed again.
+pub async fn whole() -> RwLockWriteGuard<'static, bool> {
+    let mut installed = OPERATOR.write().await;
+    install().await;
+    *installed = false;
+    installed
+}
+
+/// Runs `./install-operator.sh` and waits until the operator is ready.
+pub async fn install() -> String {
+    let said = run("./install-operator.sh", &[], "", seconds(180)).await.done();
+    let cluster = Cluster::connect().await;
+    scale(&cluster, 1).await;
+    running(&cluster).await;
+    said
+}
+
+/// Runs `./purge-operator.sh` with these flags.
+pub async fn purge(flags: &[&str]) -> Said {
+    run("./purge-operator.sh", flags, "", seconds(180)).await
+}
+
+/// Waits until one pod of the operator is ready and no other is there, and returns it.
+pub async fn running(cluster: &Cluster) -> Value {
+    wait_for(
+        "the operator's pod is ready, and the only one",
+        seconds(120),
+        async || {
+            let all = pods(cluster).await;
+            let [pod] = all.as_slice() else {
+                return Err(format!("{} pods of the operator", all.len()));
+            };
+            if node::is_ready(pod) {
+                Ok(pod.clone())
+            } else {
+                Err(format!("{} is not ready", name_of(pod)))
+            }
+        },
+    )
+    .await
+}
+
+/// The operator's pods, those that are going included.
+pub async fn pods(cluster: &Cluster) -> Vec<Value> {
+    let mut all = cluster.list("Pod", NAMESPACE, "").await;
+    all.retain(|pod| name_of(pod).starts_with("rocketmq-operator-"));
+    all
+}
+
+/// Runs so many operators, waiting for none.
+pub async fn scale(cluster: &Cluster, replicas: u32) {
+    cluster
+        .merge(
+            "Deployment",
+            NAMESPACE,
+            NAME,
+            &json!({ "spec": { "replicas": replicas } }),
+        )
+        .await;
+}
+
+/// Stops the operator and waits until its pod is gone.
+pub async fn stop(cluster: &Cluster) {
+    scale(cluster, 0).await;
+    wait_for("the operator's pod is gone", seconds(90), async || {
+        let left = pods(cluster).await;
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} is still there", name_of(&left[0])))
+        }
+    })
+    .await;
+}
+
+/// The operator's memory that is resident now, in bytes, as the node's kernel counts it.
+pub async fn resident_bytes(cluster: &Cluster) -> u64 {
+    let pod = running(cluster).await;
+    let found = node::processes(uid_of(&pod), "rocketmq-operator");
+    let [process] = found.as_slice() else {
+        panic!("{found:?}: not one operator process in {}", name_of(&pod))
+    };
+    process.resident_bytes()
+}
+
+/// What the operator logged, the newest last; of the container before it too where there was one.
+pub async fn logs(cluster: &Cluster, since: Duration) -> String {
+    let since = format!("--since={}s", since.as_secs().max(1));
+    let mut all = String::new();
+    for pod in pods(cluster).await {
+        for previous in ["--previous=true", "--previous=false"] {
+            let said = kubectl(&["logs", "-n", NAMESPACE, name_of(&pod), &since, previous]).await;
+            if said.ok {
+                all.push_str(&said.out);
+            }
+        }
+    }
+    all
+}

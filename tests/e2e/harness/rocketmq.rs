@@ -1,0 +1,324 @@
+//! A RocketMQ cluster that a story started, and what RocketMQ itself says about it.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::cluster::{Said, kubeconfig, name_of, run, text};
+use super::fixtures::Fixture;
+use super::node;
+use super::stage::Space;
+use super::wait::seconds;
+use super::wire::{self, Listed};
+
+/// A RocketMQ cluster: one NameService, one Broker.
+#[derive(Clone)]
+pub struct Rocketmq {
+    /// Where it is.
+    pub space: Space,
+    name_service: String,
+    broker: String,
+}
+
+/// One line of `mqadmin clusterList`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// `brokerClusterName`.
+    pub cluster: String,
+    /// `brokerName`.
+    pub broker: String,
+    /// The column `BID`.
+    pub id: u64,
+    /// The version that the broker runs, as `V5_5_0`.
+    pub version: String,
+}
+
+impl Space {
+    /// Applies both and waits until both are ready.
+    pub async fn start(&self, name_service: &Fixture, broker: &Fixture) -> Rocketmq {
+        let rocketmq = self.begin(name_service, broker).await;
+        rocketmq.wait_until_ready().await;
+        rocketmq
+    }
+
+    /// Applies both and waits for nothing.
+    pub async fn begin(&self, name_service: &Fixture, broker: &Fixture) -> Rocketmq {
+        self.apply(name_service).await;
+        self.apply(broker).await;
+        self.rocketmq(name_service.name(), broker.name())
+    }
+
+    /// A cluster that was applied in another way.
+    pub fn rocketmq(&self, name_service: &str, broker: &str) -> Rocketmq {
+        Rocketmq {
+            space: self.clone(),
+            name_service: name_service.to_owned(),
+            broker: broker.to_owned(),
+        }
+    }
+}
+
+impl Rocketmq {
+    /// Waits until both custom resources are ready, and checks that it is so.
+    pub async fn wait_until_ready(&self) {
+        self.space
+            .wait_until_ready("NameService", &self.name_service)
+            .await;
+        self.space.wait_until_ready("Broker", &self.broker).await;
+        self.everything_is_listed()
+            .await
+            .unwrap_or_else(|why| panic!("{}: Ready, but {why}", self.space.name));
+    }
+
+    /// The Broker as it is now.
+    pub async fn broker(&self) -> Option<Value> {
+        self.space.get("Broker", &self.broker).await
+    }
+
+    /// The NameService as it is now.
+    pub async fn name_service(&self) -> Option<Value> {
+        self.space.get("NameService", &self.name_service).await
+    }
+
+    /// The name servers' pods.
+    pub async fn name_server_pods(&self) -> Vec<Value> {
+        self.space
+            .pods(&format!("app=name_service,name_service_cr={}", self.name_service))
+            .await
+    }
+
+    /// The brokers' pods.
+    pub async fn broker_pods(&self) -> Vec<Value> {
+        self.space
+            .pods(&format!("app=broker,broker_cr={}", self.broker))
+            .await
+    }
+
+    /// The name of a broker's pod; id 0 is the master.
+    pub fn pod_name(&self, group: u64, id: u64) -> String {
+        if id == 0 {
+            format!("{}-{group}-master-0", self.broker)
+        } else {
+            format!("{}-{group}-replica-{id}-0", self.broker)
+        }
+    }
+
+    /// A broker's pod.
+    pub async fn pod(&self, group: u64, id: u64) -> Value {
+        self.space.pod(&self.pod_name(group, id)).await
+    }
+
+    /// `ip:9876` of every name server that has an address.
+    pub async fn name_servers(&self) -> Vec<String> {
+        let pods = self.name_server_pods().await;
+        let addresses = pods
+            .iter()
+            .map(|pod| text(pod, "/status/podIP"))
+            .filter(|ip| !ip.is_empty());
+        addresses.map(|ip| format!("{ip}:9876")).collect()
+    }
+
+    /// `ip:10911` of a broker's pod.
+    pub async fn broker_address(&self, group: u64, id: u64) -> String {
+        format!("{}:10911", text(&self.pod(group, id).await, "/status/podIP"))
+    }
+
+    /// The broker names and ids that the spec asks for.
+    pub async fn wanted(&self) -> BTreeSet<(String, u64)> {
+        let broker = self.broker().await.expect("the Broker");
+        let number = |field: &str| {
+            broker["spec"][field]
+                .as_u64()
+                .unwrap_or_else(|| panic!("no {field}"))
+        };
+        let (groups, replicas) = (number("size"), number("replicaPerGroup"));
+        (0..groups)
+            .flat_map(|g| (0..=replicas).map(move |id| (g, id)))
+            .map(|(g, id)| (format!("{}-{g}", self.broker), id))
+            .collect()
+    }
+
+    /// Whether every name server that the spec asks for lists every broker that it asks for, and no other.
+    ///
+    /// # Errors
+    /// Names who does not list whom.
+    pub async fn everything_is_listed(&self) -> Result<(), String> {
+        let name_service = self.name_service().await.ok_or("there is no NameService")?;
+        let servers = self.name_servers().await;
+        let size = usize::try_from(name_service["spec"]["size"].as_u64().unwrap()).unwrap();
+        if servers.len() != size {
+            return Err(format!(
+                "{} of {size} name servers have an address",
+                servers.len()
+            ));
+        }
+        let wanted = self.wanted().await;
+        for server in &servers {
+            let listed = wire::listed_by(server).await?;
+            if let Some(other) = listed.iter().find(|l| l.cluster != self.broker) {
+                return Err(format!("{server} lists a broker of another cluster: {other:?}"));
+            }
+            let listed: BTreeSet<(String, u64)> = listed.into_iter().map(|l| (l.broker, l.id)).collect();
+            if listed != wanted {
+                return Err(format!("{server} lists {listed:?}, wanted {wanted:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How the first name server lists a broker.
+    pub async fn listed(&self, group: u64, id: u64) -> Option<Listed> {
+        let servers = self.name_servers().await;
+        let listed = wire::listed_by(servers.first()?).await.ok()?;
+        listed
+            .into_iter()
+            .find(|l| l.broker == format!("{}-{group}", self.broker) && l.id == id)
+    }
+
+    /// Runs a script by `sh` in a pod of this cluster.
+    pub async fn exec(&self, pod: &str, script: &str) -> Said {
+        let args = ["-n", &self.space.name, "exec", pod, "--", "sh", "-c", script];
+        run("kubectl", &args, "", seconds(120)).await
+    }
+
+    /// `mqadmin clusterList`, asked in the first master's pod.
+    pub async fn cluster_list(&self) -> Vec<Row> {
+        let said = self
+            .exec(
+                &self.pod_name(0, 0),
+                &tool("mqadmin", "clusterList -n \"$NAMESRV_ADDR\""),
+            )
+            .await;
+        let mut rows: Vec<Row> = said.out.lines().filter_map(row).collect();
+        assert!(
+            !rows.is_empty(),
+            "mqadmin clusterList lists nothing: {}",
+            said.all()
+        );
+        rows.sort();
+        rows
+    }
+
+    /// Runs the quickstart Producer in a pod of this cluster and returns the ids of the messages that were acknowledged
+    /// with `SEND_OK`.
+    pub async fn produce(&self, pod: &str) -> BTreeSet<String> {
+        let said = self
+            .exec(
+                pod,
+                &tool("tools.sh", "org.apache.rocketmq.example.quickstart.Producer"),
+            )
+            .await;
+        let ids = said
+            .out
+            .lines()
+            .filter(|l| l.contains("sendStatus=SEND_OK"))
+            .filter_map(|l| value_of(l, "msgId="));
+        let ids: BTreeSet<String> = ids.collect();
+        assert!(!ids.is_empty(), "the Producer sent nothing: {}", said.all());
+        ids
+    }
+
+    /// Runs the quickstart Consumer in a pod of this cluster until it has received all of these.
+    pub async fn consume(&self, pod: &str, sent: &BTreeSet<String>) {
+        // The Consumer never ends by itself, and ending kubectl does not end what it started in the pod.
+        let script = format!(
+            "timeout 100 sh -c '{}'",
+            tool("tools.sh", "org.apache.rocketmq.example.quickstart.Consumer")
+        );
+        let mut child = Command::new("kubectl")
+            .args(["-n", &self.space.name, "exec", pod, "--", "sh", "-c", &script])
+            .env("KUBECONFIG", kubeconfig())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut missing = sent.clone();
+        let receiving = async {
+            while let Ok(Some(line)) = lines.next_line().await {
+                // One line may tell of several messages.
+                for part in line.split("UNIQ_KEY=").skip(1) {
+                    missing.remove(part.split([',', '}']).next().unwrap_or_default());
+                }
+                if missing.is_empty() {
+                    break;
+                }
+            }
+        };
+        let ended = timeout(Duration::from_secs(100), receiving).await;
+        assert!(
+            missing.is_empty(),
+            "{} of {} messages were not received ({ended:?}): {missing:?}",
+            missing.len(),
+            sent.len()
+        );
+    }
+
+    /// What the quickstart shows: every message that is sent is received.
+    pub async fn messages_flow(&self) {
+        let pod = self.pod_name(0, 0);
+        let sent = self.produce(&pod).await;
+        self.consume(&pod, &sent).await;
+    }
+
+    /// Freezes a broker's JVM; it thaws when the result is dropped.
+    pub async fn freeze(&self, group: u64, id: u64) -> node::Frozen {
+        node::Frozen::freeze(node::jvm(&self.pod(group, id).await).unwrap())
+    }
+
+    /// The UIDs of all its pods, to see that none was restarted.
+    pub async fn pod_uids(&self) -> Vec<(String, String)> {
+        let all = [self.name_server_pods().await, self.broker_pods().await].concat();
+        all.iter()
+            .map(|pod| (name_of(pod).to_owned(), super::cluster::uid_of(pod).to_owned()))
+            .collect()
+    }
+}
+
+/// A RocketMQ tool, in any image that sets `ROCKETMQ_HOME`; its JVM gets by with little.
+fn tool(program: &str, arguments: &str) -> String {
+    format!(
+        "cd \"$ROCKETMQ_HOME/bin\" && JAVA_OPT_EXT=\"-Xms64m -Xmx192m -Xmn32m\" sh ./{program} {arguments}"
+    )
+}
+
+/// The value after a key, up to the next comma.
+fn value_of(line: &str, key: &str) -> Option<String> {
+    let (_, after) = line.split_once(key)?;
+    Some(after.split([',', ' ', ']']).next()?.to_owned())
+}
+
+/// One broker's line of `clusterList`: cluster, name, BID, address, version, and figures.
+fn row(line: &str) -> Option<Row> {
+    let mut columns = line.split_whitespace();
+    let (cluster, broker) = (columns.next()?, columns.next()?);
+    let id = columns.next()?.parse().ok()?;
+    let (_address, version) = (columns.next()?, columns.next()?);
+    Some(Row {
+        cluster: cluster.to_owned(),
+        broker: broker.to_owned(),
+        id,
+        version: version.to_owned(),
+    })
+}
+
+#[test]
+fn a_line_of_cluster_list_is_read() {
+    let line =
+        "broker  broker-0   0     198.19.3.4:10911   V5_5_0   0.00(0,0ms|0,0ms)   0.00   0   495000.00  0.05";
+    let expected = Row {
+        cluster: "broker".into(),
+        broker: "broker-0".into(),
+        id: 0,
+        version: "V5_5_0".into(),
+    };
+    assert_eq!(row(line), Some(expected));
+    assert_eq!(row("#Cluster Name  #Broker Name  #BID  #Addr  #Version"), None);
+}

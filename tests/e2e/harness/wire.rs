@@ -1,0 +1,180 @@
+//! A second, small reading of RocketMQ's remoting protocol, so that the operator's own client does not judge itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A broker as a name server lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// `brokerClusterName`.
+    pub cluster: String,
+    /// `brokerName`, the name of its group.
+    pub broker: String,
+    /// `brokerId`; 0 is the master.
+    pub id: u64,
+    /// `host:port` that clients are told to dial.
+    pub address: String,
+}
+
+/// An answer: its code, its header fields and its body.
+#[derive(Debug)]
+struct Answer {
+    code: i64,
+    remark: String,
+    body: Vec<u8>,
+}
+
+/// Asks once over a connection of its own.
+async fn ask(
+    address: &str,
+    code: u32,
+    fields: Value,
+    body: &[u8],
+    within: Duration,
+) -> Result<Answer, String> {
+    let asking = async {
+        let header = json!({
+            "code": code, "extFields": fields, "flag": 0, "language": "OTHER", "opaque": 1,
+            "serializeTypeCurrentRPC": "JSON", "version": 401,
+        });
+        let header = header.to_string();
+        let mut frame = Vec::new();
+        frame.extend(
+            u32::try_from(4 + header.len() + body.len())
+                .unwrap()
+                .to_be_bytes(),
+        );
+        frame.extend(u32::try_from(header.len()).unwrap().to_be_bytes());
+        frame.extend(header.as_bytes());
+        frame.extend(body);
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(&frame).await?;
+        loop {
+            let length = stream.read_u32().await? as usize;
+            let mark = stream.read_u32().await? as usize & 0x00ff_ffff;
+            let mut rest = vec![0; length - 4];
+            stream.read_exact(&mut rest).await?;
+            let header: Value = serde_json::from_slice(&rest[..mark])?;
+            // A broker may send requests of its own on our connection.
+            if header["flag"].as_u64().unwrap_or_default() & 1 == 1 {
+                let remark = header["remark"].as_str().unwrap_or_default().to_owned();
+                let code = header["code"].as_i64().unwrap_or(-1);
+                return Ok(Answer {
+                    code,
+                    remark,
+                    body: rest.split_off(mark),
+                });
+            }
+        }
+    };
+    match timeout(within, asking).await {
+        Ok(answer) => answer.map_err(|e: std::io::Error| format!("{address}: {e}")),
+        Err(_) => Err(format!("{address}: no answer within {within:?}")),
+    }
+}
+
+/// Every broker that a name server lists (`GET_BROKER_CLUSTER_INFO`).
+///
+/// # Errors
+/// When it does not answer.
+pub async fn listed_by(name_server: &str) -> Result<BTreeSet<Listed>, String> {
+    let answer = ask(name_server, 106, json!({}), &[], Duration::from_secs(5)).await?;
+    let body = quote_integer_keys(&String::from_utf8_lossy(&answer.body));
+    let info: Value = serde_json::from_str(&body).map_err(|e| format!("{name_server}: {e}: {body}"))?;
+    let empty = Map::new();
+    let mut listed = BTreeSet::new();
+    for group in info["brokerAddrTable"].as_object().unwrap_or(&empty).values() {
+        for (id, address) in group["brokerAddrs"].as_object().unwrap_or(&empty) {
+            listed.insert(Listed {
+                cluster: group["cluster"].as_str().unwrap_or_default().to_owned(),
+                broker: group["brokerName"].as_str().unwrap_or_default().to_owned(),
+                id: id
+                    .parse()
+                    .map_err(|e| format!("{name_server}: broker id {id:?}: {e}"))?,
+                address: address.as_str().unwrap_or_default().to_owned(),
+            });
+        }
+    }
+    Ok(listed)
+}
+
+/// Makes one name server forget a broker (`UNREGISTER_BROKER`).
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub async fn unregister(name_server: &str, broker: &Listed) -> Result<(), String> {
+    let fields = json!({
+        "brokerName": broker.broker, "brokerAddr": broker.address, "clusterName": broker.cluster,
+        "brokerId": broker.id.to_string(),
+    });
+    let answer = ask(name_server, 104, fields, &[], Duration::from_secs(5)).await?;
+    if answer.code == 0 {
+        Ok(())
+    } else {
+        Err(format!("code {}: {}", answer.code, answer.remark))
+    }
+}
+
+/// What became of a message that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// `SEND_OK`: as safe as the replication mode promises.
+    Ok,
+    /// `FLUSH_SLAVE_TIMEOUT`, `SLAVE_NOT_AVAILABLE` and the like: stored, yet not as safe as asked for.
+    StoredOnly(&'static str),
+    /// Refused, or no answer within the time.
+    No(String),
+}
+
+/// Sends one message to a broker (`SEND_MESSAGE_V2`); the topic is made by it where it is not there.
+pub async fn send(broker: &str, topic: &str, body: &str, within: Duration) -> Sent {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    let fields = json!({
+        "a": "e2e", "b": topic, "c": "TBW102", "d": "4", "e": "0", "f": "0", "g": now.to_string(), "h": "0",
+        "i": "WAIT\u{1}true\u{2}", "j": "0", "k": "false", "l": "16", "m": "false",
+    });
+    match ask(broker, 310, fields, body.as_bytes(), within).await {
+        Ok(Answer { code: 0, .. }) => Sent::Ok,
+        Ok(Answer { code: 10, .. }) => Sent::StoredOnly("FLUSH_DISK_TIMEOUT"),
+        Ok(Answer { code: 11, .. }) => Sent::StoredOnly("SLAVE_NOT_AVAILABLE"),
+        Ok(Answer { code: 12, .. }) => Sent::StoredOnly("FLUSH_SLAVE_TIMEOUT"),
+        Ok(Answer { code, remark, .. }) => Sent::No(format!("code {code}: {remark}")),
+        Err(why) => Sent::No(why),
+    }
+}
+
+/// fastjson writes integer keys bare; this puts them in quotes. Good for bodies without braces or commas in their texts,
+/// as `ClusterInfo` is.
+fn quote_integer_keys(body: &str) -> String {
+    let mut quoted = String::with_capacity(body.len() + 16);
+    let mut rest = body;
+    while let Some(at) = rest.find(['{', ',']) {
+        let (before, after) = rest.split_at(at + 1);
+        quoted.push_str(before);
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        if digits > 0 && after[digits..].starts_with(':') {
+            quoted.push('"');
+            quoted.push_str(&after[..digits]);
+            quoted.push('"');
+            rest = &after[digits..];
+        } else {
+            rest = after;
+        }
+    }
+    quoted + rest
+}
+
+#[test]
+fn integer_keys_are_read_as_rocketmq_writes_them() {
+    let written = r#"{"brokerAddrs":{0:"10.1.0.7:10911",1:"10.1.0.9:10911"},"n":[1,2]}"#;
+    let expected = r#"{"brokerAddrs":{"0":"10.1.0.7:10911","1":"10.1.0.9:10911"},"n":[1,2]}"#;
+    assert_eq!(quote_integer_keys(written), expected);
+}
