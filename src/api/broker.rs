@@ -19,7 +19,8 @@ use super::fields::{
     AdvertisedAddress, ClaimRetention, ClusterMode, ImagePullPolicy, ReplicationMode, ScaleIn, StorageMode,
 };
 use super::lenient::{self, blank_is_none, null_is_default};
-use super::schema::{brief, broker_requires};
+use super::rules;
+use super::schema::{brief, broker_spec, no_nulls, short_claim_names};
 
 /// What a Broker should be: `size` groups of one master and `replicaPerGroup` replicas.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ use super::schema::{brief, broker_requires};
     namespaced,
     status = "BrokerStatus",
     derive = "PartialEq",
+    validation = rules::names_a_service(),
+    validation = rules::broker_children_have_short_names(),
     doc = "The brokers of a RocketMQ cluster: groups of one master and its replicas.",
     scale(
         spec_replicas_path = ".spec.size",
@@ -70,7 +73,15 @@ use super::schema::{brief, broker_requires};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
-#[schemars(transform = broker_requires)]
+#[x_kube(
+    validation = rules::host_path_is_given(),
+    validation = rules::claim_templates_are_given(),
+    validation = rules::claim_templates_are_named(),
+    validation = rules::claim_templates_have_names_of_their_own(),
+    validation = rules::one_source_of_name_servers(),
+    validation = rules::one_source_of_the_broker_role()
+)]
+#[schemars(transform = broker_spec)]
 pub struct BrokerSpec {
     /// Number of broker groups, at least 1. Each group is one master and `replicaPerGroup` replicas.
     /// A change after creation is reported in the status; it is not acted on yet.
@@ -85,6 +96,8 @@ pub struct BrokerSpec {
         deserialize_with = "blank_is_none",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = rules::name_servers_are_addresses())]
     pub name_servers: Option<String>,
 
     /// Name of the NameService in the same namespace that the brokers register with. Default: the only
@@ -143,6 +156,7 @@ pub struct BrokerSpec {
     /// and applies when the pod restarts anyway. Default: true. No running broker is restarted yet: a change is
     /// reported as pending in either case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = true))]
     pub allow_restart: Option<bool>,
 
     /// Compute resources of the container of each broker. The heap is sized from the memory limit unless
@@ -164,6 +178,7 @@ pub struct BrokerSpec {
         deserialize_with = "blank_is_none",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(length(max = 4096))]
     pub host_path: Option<String>,
 
     /// Environment variables of the brokers, such as `BROKER_MEM` or `JAVA_OPT_EXT`. The variables that say who
@@ -186,7 +201,7 @@ pub struct BrokerSpec {
     /// Volume claims of each pod, needed with `storageMode: StorageClass`. The first one holds data and logs.
     /// Its name is the name of the data volume in the other storage modes too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(transform = brief)]
+    #[schemars(transform = brief, transform = short_claim_names, length(max = 16))]
     pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
 
     /// The pod whose topics and subscription groups a new group starts with, such as `broker-0-master-0`.
@@ -266,7 +281,7 @@ pub struct BrokerSpec {
     )]
     pub advertised_address: Option<AdvertisedAddress>,
 
-    /// Configuration of all brokers: keys and values of `broker.conf`. It goes before `broker-common.conf`, but
+    /// Configuration of all brokers: keys and values of `broker.conf`. It wins over `broker-common.conf`, but
     /// what says who a broker is (`brokerClusterName`, `brokerName`, `brokerId`, `namesrvAddr`, the role of a
     /// replica) cannot be changed; the condition `ConfigAccepted` names such keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -322,6 +337,7 @@ impl Serialize for BrokerSpec {
 /// What a Broker is now.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
+#[schemars(transform = no_nulls)]
 pub struct BrokerStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -126,11 +126,12 @@ pub struct ScaleIn {
         deserialize_with = "blank_is_none",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(extend("default" = "Drain"))]
     pub policy: Option<ScaleInPolicy>,
     /// How many seconds a drain may take before it is reported as stuck; nothing is deleted then.
     /// Default: 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("default" = 3600))]
     pub timeout_seconds: Option<i64>,
     /// Consumer groups that a drain does not wait for, such as abandoned ones. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,6 +170,7 @@ pub struct ClaimRetention {
         deserialize_with = "blank_is_none",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(extend("default" = "Retain"))]
     pub when_deleted: Option<Retention>,
     /// `Retain` or `Delete` the claims of pods that scaling takes away. Default: `Retain`.
     #[serde(
@@ -176,5 +178,6 @@ pub struct ClaimRetention {
         deserialize_with = "blank_is_none",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(extend("default" = "Retain"))]
     pub when_scaled: Option<Retention>,
 }

@@ -17,6 +17,7 @@ mod lenient;
     reason = "KubeSchema derives a schema from a private copy of the struct"
 )]
 mod name_service;
+mod rules;
 mod schema;
 
 pub use broker::{Broker, BrokerSpec, BrokerStatus};
@@ -39,4 +40,16 @@ pub const VERSION: &str = "v1alpha1";
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![Broker::crd(), NameService::crd()]
+}
+
+/// The definitions of every kind as one stream of YAML documents, for `kubectl apply -f -`.
+pub fn crds_yaml() -> Result<String, serde_yaml_ng::Error> {
+    let documents = crds()
+        .iter()
+        .map(serde_yaml_ng::to_string)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(documents
+        .iter()
+        .flat_map(|document| ["---\n", document])
+        .collect())
 }

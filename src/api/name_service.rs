@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use super::fields::{ClaimRetention, DnsPolicy, ImagePullPolicy, StorageMode};
 use super::lenient::{self, blank_is_none, null_is_default};
-use super::schema::{brief, name_service_requires};
+use super::rules;
+use super::schema::{brief, name_service_spec, no_nulls, short_claim_names};
 
 /// What a NameService should be: `size` name servers.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ use super::schema::{brief, name_service_requires};
     namespaced,
     status = "NameServiceStatus",
     derive = "PartialEq",
+    validation = rules::names_a_service(),
+    validation = rules::name_service_children_have_short_names(),
     doc = "The name servers of a RocketMQ cluster.",
     scale(
         spec_replicas_path = ".spec.size",
@@ -63,7 +66,14 @@ use super::schema::{brief, name_service_requires};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
-#[schemars(transform = name_service_requires)]
+#[x_kube(
+    validation = rules::host_path_is_given(),
+    validation = rules::claim_templates_are_given(),
+    validation = rules::claim_templates_are_named(),
+    validation = rules::claim_templates_have_names_of_their_own(),
+    validation = rules::dns_policy_is_complete()
+)]
+#[schemars(transform = name_service_spec)]
 pub struct NameServiceSpec {
     /// Number of name servers, at least 1. A change after creation is reported in the status; it is not acted
     /// on yet.
@@ -117,12 +127,13 @@ pub struct NameServiceSpec {
         deserialize_with = "blank_is_none",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(length(max = 4096))]
     pub host_path: Option<String>,
 
     /// Volume claims of each pod, needed with `storageMode: StorageClass`. The first one holds data and logs.
     /// Its name is the name of the data volume in the other storage modes too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(transform = brief)]
+    #[schemars(transform = brief, transform = short_claim_names, length(max = 16))]
     pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
 
     /// Environment variables of the name servers, such as `JAVA_OPT_EXT`.
@@ -235,6 +246,7 @@ impl Serialize for NameServiceSpec {
 /// What a NameService is now.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
+#[schemars(transform = no_nulls)]
 pub struct NameServiceStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
