@@ -5,13 +5,14 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::Client;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource};
 
 use crate::admin::Admin;
 use crate::api::{Broker, NameService};
+use crate::broker::Texts;
 use crate::k8s::Applied;
 use crate::runtime::Metrics;
 
@@ -30,6 +31,8 @@ pub struct Context {
     pub stores: Stores,
     /// What was last applied, so that nothing is written twice.
     pub applied: Applied,
+    /// The configuration texts that specs name, as last read.
+    pub texts: Texts,
 }
 
 /// The caches, one per watched kind, each pruned to what the reconcilers read.
@@ -42,10 +45,40 @@ pub struct Stores {
     pub stateful_sets: Store<StatefulSet>,
     /// Pods with label `app` in (`broker`, `name_service`), without their spec but for node name and container images.
     pub pods: Store<Pod>,
-    /// Metadata of the Services that this operator manages.
-    pub services: Store<PartialObjectMeta<Service>>,
+    /// The Services that this operator manages, without their spec but for `clusterIP`.
+    pub services: Store<Service>,
     /// Metadata of every `ConfigMap`, for both our own and those that specs name.
     pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
     /// Metadata of the PodDisruptionBudgets that this operator manages.
     pub disruption_budgets: Store<PartialObjectMeta<PodDisruptionBudget>>,
+}
+
+/// The object of that name, as the store holds it.
+#[must_use]
+pub fn get<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.get(&ObjectRef::new(name).within(namespace))
+}
+
+impl Stores {
+    /// Whether a custom resource with that UID is still there.
+    #[must_use]
+    pub fn has_owner(&self, uid: &str) -> bool {
+        let is = |meta: &kube::api::ObjectMeta| meta.uid.as_deref() == Some(uid);
+        self.brokers.find(|broker| is(&broker.metadata)).is_some()
+            || self.name_services.find(|service| is(&service.metadata)).is_some()
+    }
+
+    /// The pod of that name, if a StatefulSet with that UID made it.
+    #[must_use]
+    pub fn pod_of_set(&self, namespace: &str, name: &str, set: &StatefulSet) -> Option<Arc<Pod>> {
+        get(&self.pods, namespace, name).filter(|pod| {
+            let owners = pod.metadata.owner_references.iter().flatten();
+            owners
+                .into_iter()
+                .any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
+        })
+    }
 }

@@ -7,6 +7,7 @@
 //! | [`api`] | the custom resources, one file a kind |
 //! | [`name_service`], [`broker`] | one reconciler a kind: observe, plan (pure), apply, report |
 //! | [`admin`] | what we ask of RocketMQ, in domain words; the remoting client behind it; a fake of it |
+//! | [`workload`] | what name servers and brokers have in common: pods, storage, the start script, when a set may be written |
 //! | [`k8s`] | server-side apply, labels, conditions, what a pod tells about its troubles |
 //! | [`runtime`] | all of kube-runtime's machinery: watches, guards, the lease, metrics, logs |
 //! | [`settings`], [`context`], [`error`] | what the process was told, what a reconcile holds, what can go wrong |
@@ -23,3 +24,4 @@ pub mod k8s;
 pub mod name_service;
 pub mod runtime;
 pub mod settings;
+pub mod workload;

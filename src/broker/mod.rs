@@ -1,1 +1,142 @@
-//! Placeholder.
+//! The `Broker` reconciler: observe, plan, apply, report.
+
+pub mod children;
+pub mod config;
+pub mod name_servers;
+pub mod observe;
+pub mod plan;
+pub mod properties;
+pub mod status;
+pub mod texts;
+pub mod valid;
+
+mod apply;
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+pub use self::texts::Texts;
+
+use self::config::UserConfig;
+use self::status::{Done, Reconciled};
+use self::valid::{Rejected, Valid};
+use crate::api::{Broker, BrokerStatus, StorageMode};
+use crate::context::Context;
+use crate::error::Error;
+use crate::k8s::cadence;
+use crate::k8s::conditions;
+use crate::k8s::status::{announce, now, write};
+
+/// Brings the world one step closer to what `broker` asks for, and reports.
+pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action, Error> {
+    if broker.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let valid = match Valid::check(&broker)?.and_then(|valid| shares_no_store(valid, &ctx)) {
+        Ok(valid) => valid,
+        Err(why) => return reject(&broker, &why, false, &ctx).await,
+    };
+    let user = match read_config(&valid, &ctx).await? {
+        Ok(user) => user,
+        Err(why) => return reject(&broker, &why, true, &ctx).await,
+    };
+    let name_servers = name_servers::find(&valid, &ctx);
+    let observed = observe::observe(&valid, &user, name_servers.as_ref().ok(), &ctx).await;
+    let plan = plan::plan(
+        &valid,
+        &user,
+        name_servers.as_ref().ok().map(|found| found.list.as_str()),
+        &observed,
+    );
+    let seen = Reconciled {
+        user: &user,
+        no_name_servers: name_servers.as_ref().err(),
+        observed: &observed,
+        plan: &plan,
+    };
+    let mut current = broker.status.clone();
+    if plan.creates() && !valid.switches.paused && !valid.accepted {
+        // What was asked for is remembered before the first set exists: from then on a change of it is a scaling.
+        let first = status::status(&broker, &valid, &seen, &Done::default(), &now());
+        current = Some(report(&broker, current.as_ref(), first, &ctx).await?);
+    }
+    let done = if valid.switches.paused {
+        Done::default()
+    } else {
+        apply::apply(&valid, &user, &plan, &ctx).await?
+    };
+    let status = report(
+        &broker,
+        current.as_ref(),
+        status::status(&broker, &valid, &seen, &done, &now()),
+        &ctx,
+    )
+    .await?;
+    let serving =
+        conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
+    Ok(cadence::next(&*broker, serving))
+}
+
+async fn read_config(valid: &Valid, ctx: &Context) -> Result<Result<UserConfig, Rejected>, Error> {
+    let common = match texts::common(valid, ctx).await? {
+        Ok(common) => common,
+        Err(why) => return Ok(Err(why)),
+    };
+    let spec = valid.spec.config.clone().unwrap_or_default();
+    Ok(UserConfig::read(common, &spec).map_err(|message| Rejected {
+        reason: "ConfigRefused",
+        message,
+    }))
+}
+
+/// Two Brokers of one name and host path would write into one store on a node they share.
+fn shares_no_store(valid: Valid, ctx: &Context) -> Result<Valid, Rejected> {
+    if valid.spec.storage_mode != StorageMode::HostPath {
+        return Ok(valid);
+    }
+    let older = ctx.stores.brokers.find(|other| {
+        other.name_any() == valid.name
+            && other.namespace().as_deref() != Some(valid.target.namespace.as_str())
+            && other.spec.storage_mode == StorageMode::HostPath
+            && other.spec.host_path == valid.spec.host_path
+            && (other.creation_timestamp(), other.uid())
+                < (valid.created.clone(), Some(valid.target.owner.uid.clone()))
+    });
+    match older {
+        None => Ok(valid),
+        Some(other) => Err(Rejected::invalid(format!(
+            "spec.hostPath: Broker {} of namespace {} has the same name and path, they would share a store on a node; \
+             use another path",
+            other.name_any(),
+            other.namespace().unwrap_or_default()
+        ))),
+    }
+}
+
+async fn reject(broker: &Broker, why: &Rejected, config: bool, ctx: &Context) -> Result<Action, Error> {
+    report(
+        broker,
+        broker.status.as_ref(),
+        status::rejected(broker, why, config, &now()),
+        ctx,
+    )
+    .await?;
+    Ok(cadence::rejected(broker))
+}
+
+async fn report(
+    broker: &Broker,
+    before: Option<&BrokerStatus>,
+    next: BrokerStatus,
+    ctx: &Context,
+) -> Result<BrokerStatus, Error> {
+    if write(ctx, broker, before, &next).await? {
+        let told = before
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
+        announce(ctx, broker, told, &next.conditions).await;
+    }
+    Ok(next)
+}

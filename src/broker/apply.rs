@@ -1,0 +1,80 @@
+//! Carries out a plan: every write of a `Broker` but its status.
+
+use super::children;
+use super::config::UserConfig;
+use super::plan::{Plan, SetPlan};
+use super::status::Done;
+use super::valid::Valid;
+use crate::context::{self, Context};
+use crate::error::Error;
+use crate::k8s::apply::Hand;
+use crate::workload::replace;
+use crate::workload::set::Verdict;
+
+/// Writes what differs. Services come first, because their addresses go into what follows; a StatefulSet comes after
+/// the configuration that its pod starts with.
+pub(super) async fn apply(
+    valid: &Valid,
+    user: &UserConfig,
+    plan: &Plan,
+    ctx: &Context,
+) -> Result<Done, Error> {
+    let mut hand = Hand::new(ctx, &valid.target);
+    let namespace = valid.target.namespace.as_str();
+    let Some(list) = &plan.name_server_list else {
+        return Ok(Done::default());
+    };
+    let stores = &ctx.stores;
+    let map = |name: &str| context::get(&stores.config_maps, namespace, name).map(|map| map.metadata.clone());
+    let service =
+        |name: &str| context::get(&stores.services, namespace, name).map(|service| service.metadata.clone());
+    let budget = |name: &str| {
+        context::get(&stores.disruption_budgets, namespace, name).map(|budget| budget.metadata.clone())
+    };
+
+    for member in valid.shape.members() {
+        hand.ensure(&children::member_service(valid, user.ports, member), service)
+            .await?;
+    }
+    hand.ensure(&children::headless_service(valid, user.ports), service)
+        .await?;
+    hand.ensure(&children::start_script(valid), map).await?;
+    hand.ensure(&children::name_servers(valid, list), map).await?;
+    for group in 0..valid.shape.groups {
+        hand.ensure(&children::disruption_budget(valid, group), budget)
+            .await?;
+    }
+    for set in &plan.sets {
+        write_set(&mut hand, valid, set, ctx).await?;
+    }
+    for pod in &plan.replace {
+        replace::broken_pod(ctx, pod).await?;
+    }
+    Ok(Done {
+        foreign: hand.foreign,
+    })
+}
+
+/// Writes one broker: its configuration, then its StatefulSet.
+async fn write_set(hand: &mut Hand<'_>, valid: &Valid, plan: &SetPlan, ctx: &Context) -> Result<(), Error> {
+    let namespace = valid.target.namespace.as_str();
+    let name = plan.member.name(&valid.name);
+    let map =
+        |name: &str| context::get(&ctx.stores.config_maps, namespace, name).map(|map| map.metadata.clone());
+    let live = context::get(&ctx.stores.stateful_sets, namespace, &name);
+    match plan.verdict {
+        Verdict::Pending => {}
+        Verdict::Recreate => {
+            if let Some(live) = live {
+                replace::set(ctx, &live).await?;
+            }
+        }
+        Verdict::Create | Verdict::Keep | Verdict::Replace => {
+            if hand.ensure(&plan.desired.config, map).await? {
+                hand.ensure(&plan.desired.set, |_| live.map(|live| live.metadata.clone()))
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}

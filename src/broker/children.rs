@@ -1,0 +1,247 @@
+//! Every object of a `Broker`: pure, infallible, from what was validated.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, Volume, VolumeMount};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::config::{self, COMMON_KEY, Ports, UserConfig};
+use super::valid::{Member, Valid};
+use crate::api::ReplicationMode;
+use crate::k8s::apply::hash;
+use crate::k8s::labels::{self, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, ROLE};
+use crate::k8s::service;
+use crate::workload::fields::PodFields;
+use crate::workload::template::{Role, config_map_volume, template};
+use crate::workload::{
+    CONFIG_PATH, GO_LOGS_PATH, GO_STORE_PATH, LOGS_PATH, START_SCRIPT, START_SCRIPT_KEY, STORE_PATH, env, set,
+};
+
+/// The key of the name server list in its ConfigMap, and the variable it becomes.
+pub const NAMESRV_ADDR: &str = "NAMESRV_ADDR";
+/// The variable that says what clients and replicas dial.
+const ADVERTISED_ADDRESS: &str = "ROCKETMQ_ADVERTISED_ADDRESS";
+/// Where the Go operator's images look for the user's configuration.
+const GO_COMMON_PATH: &str = "/root/rocketmq/broker/conf/broker-common.conf";
+/// The volume of the configuration parts.
+const CONFIG_VOLUME: &str = "rocketmq-config";
+/// What a user cannot override in the environment: who the broker is, and where its name servers are.
+const KEPT_ENV: [&str; 5] = [
+    NAMESRV_ADDR,
+    "BROKER_ID",
+    "BROKER_CLUSTER_NAME",
+    "BROKER_NAME",
+    ADVERTISED_ADDRESS,
+];
+
+fn own_labels(valid: &Valid) -> Labels {
+    labels::recommended(Component::Broker, &valid.name)
+}
+
+fn group_labels(valid: &Valid, group: i32) -> Labels {
+    let mut labels = own_labels(valid);
+    labels.insert(GROUP.to_owned(), group.to_string());
+    labels
+}
+
+fn member_labels(valid: &Valid, member: Member) -> Labels {
+    let mut labels = group_labels(valid, member.group);
+    labels.insert(ROLE.to_owned(), member.role().to_owned());
+    labels
+}
+
+/// The selector of the pods of one group.
+fn group_selector(valid: &Valid, group: i32) -> Labels {
+    let mut selector = labels::broker_selector(&valid.name);
+    selector.insert(GROUP.to_owned(), group.to_string());
+    selector
+}
+
+/// The start script, for every pod of the `Broker`.
+#[must_use]
+pub fn start_script(valid: &Valid) -> ConfigMap {
+    ConfigMap {
+        metadata: valid.target.meta(&start_script_name(valid), own_labels(valid)),
+        data: Some([(START_SCRIPT_KEY.to_owned(), START_SCRIPT.to_owned())].into()),
+        ..ConfigMap::default()
+    }
+}
+
+fn start_script_name(valid: &Valid) -> String {
+    format!("{}-start", valid.name)
+}
+
+/// The name of the ConfigMap that holds the list of name servers.
+#[must_use]
+pub fn name_servers_name(valid: &Valid) -> String {
+    format!("{}-name-servers", valid.name)
+}
+
+/// The list of name servers, which every start of a broker reads anew.
+#[must_use]
+pub fn name_servers(valid: &Valid, list: &str) -> ConfigMap {
+    let mut metadata = valid.target.meta(&name_servers_name(valid), own_labels(valid));
+    metadata.annotations = Some([(NAME_SERVERS.to_owned(), list.to_owned())].into());
+    ConfigMap {
+        metadata,
+        data: Some([(NAMESRV_ADDR.to_owned(), list.to_owned())].into()),
+        ..ConfigMap::default()
+    }
+}
+
+/// The headless Service that names the pods.
+#[must_use]
+pub fn headless_service(valid: &Valid, ports: Ports) -> Service {
+    let metadata = valid.target.meta(&headless_name(valid), own_labels(valid));
+    service::headless(metadata, labels::broker_selector(&valid.name), &named(ports))
+}
+
+fn headless_name(valid: &Valid) -> String {
+    format!("{}-broker-headless", valid.name)
+}
+
+fn named(ports: Ports) -> Vec<(&'static str, i32)> {
+    vec![("vip", ports.vip()), ("main", ports.main), ("ha", ports.ha)]
+}
+
+/// The Service whose address clients keep, whatever pod is behind it.
+#[must_use]
+pub fn member_service(valid: &Valid, ports: Ports, member: Member) -> Service {
+    let metadata = valid
+        .target
+        .meta(&member.name(&valid.name), member_labels(valid, member));
+    let mut selector = labels::broker_selector(&valid.name);
+    selector.insert(POD_NAME.to_owned(), member.pod_name(&valid.name));
+    service::cluster_ip(metadata, selector, &named(ports))
+}
+
+/// At most one member of a group is evicted at a time, and a broken one never holds up a node's drain.
+#[must_use]
+pub fn disruption_budget(valid: &Valid, group: i32) -> PodDisruptionBudget {
+    let name = format!("{}-{group}-group", valid.name);
+    PodDisruptionBudget {
+        metadata: valid.target.meta(&name, group_labels(valid, group)),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(LabelSelector {
+                match_labels: Some(group_selector(valid, group)),
+                match_expressions: None,
+            }),
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// One broker: its configuration, and the StatefulSet of its one pod. Written together.
+#[derive(Clone, Debug)]
+pub struct BrokerSet {
+    /// The configuration parts.
+    pub config: ConfigMap,
+    /// The StatefulSet.
+    pub set: StatefulSet,
+}
+
+/// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address.
+#[must_use]
+pub fn broker_set(valid: &Valid, user: &UserConfig, member: Member, service_ip: &str) -> BrokerSet {
+    let name = member.name(&valid.name);
+    let labels = member_labels(valid, member);
+    let config_name = format!("{name}-config");
+    let parts = config::parts(valid, user, member);
+    let fields = PodFields::from(&valid.spec);
+    let mut pod_labels = labels.clone();
+    pod_labels.extend(labels::broker_selector(&valid.name));
+    let role = Role {
+        container: "broker",
+        command: "broker",
+        start_config_map: start_script_name(valid),
+        image_command: valid.switches.image_command,
+        labels: pod_labels,
+        annotations: [(CONFIG_HASH.to_owned(), hash(&parts))].into(),
+        spread: group_selector(valid, member.group),
+        ports: named(user.ports),
+        env: environment(valid, member, service_ip),
+        kept_env: &KEPT_ENV,
+        volumes: volumes(&config_name),
+        mounts: mounts(valid, user, &name),
+        dns_policy: "ClusterFirstWithHostNet".to_owned(),
+    };
+    let template = template(&fields, &valid.storage, role);
+    let shape = set::Shape {
+        name: &name,
+        labels: labels.clone(),
+        selector: labels::broker_selector(&valid.name),
+        service: headless_name(valid),
+        replicas: 1,
+        retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
+    };
+    BrokerSet {
+        set: set::stateful_set(&valid.target, shape, &valid.storage, template),
+        config: ConfigMap {
+            metadata: valid.target.meta(&config_name, labels),
+            data: Some(parts),
+            ..ConfigMap::default()
+        },
+    }
+}
+
+fn volumes(config_name: &str) -> Vec<Volume> {
+    vec![config_map_volume(CONFIG_VOLUME, config_name.to_owned(), None)]
+}
+
+/// The Go operator's environment, and what clients and replicas dial.
+fn environment(valid: &Valid, member: Member, service_ip: &str) -> Vec<EnvVar> {
+    let mut vars = vec![
+        env::config_map_key(NAMESRV_ADDR, &name_servers_name(valid)),
+        env::value("BROKER_ID", member.id().to_string()),
+        env::value("BROKER_CLUSTER_NAME", valid.name.clone()),
+        env::value("BROKER_NAME", valid.broker_name(member.group)),
+        env::field("POD_IP", "status.podIP"),
+        if valid.advertises_pod_ip() {
+            env::field(ADVERTISED_ADDRESS, "status.podIP")
+        } else {
+            env::value(ADVERTISED_ADDRESS, service_ip)
+        },
+    ];
+    if let Some(mode) = valid.spec.replication_mode {
+        let mode = match mode {
+            ReplicationMode::Sync => "SYNC",
+            ReplicationMode::Async => "ASYNC",
+        };
+        vars.push(env::value("REPLICATION_MODE", mode));
+    }
+    vars
+}
+
+/// The Go operator's folders of the data volume, at paths that any user can reach; with the image's own command, where
+/// that looks for them.
+fn mounts(valid: &Valid, user: &UserConfig, name: &str) -> Vec<VolumeMount> {
+    let (store, logs) = if valid.switches.image_command {
+        (GO_STORE_PATH, GO_LOGS_PATH)
+    } else {
+        (STORE_PATH, LOGS_PATH)
+    };
+    let mut mounts = vec![
+        valid.storage.mount(logs, format!("logs/{name}")),
+        valid.storage.mount(store, format!("store/{name}")),
+        VolumeMount {
+            name: CONFIG_VOLUME.to_owned(),
+            mount_path: CONFIG_PATH.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        },
+    ];
+    let first = valid.spec.volumes.iter().flatten().next();
+    if let Some(volume) = first.filter(|_| valid.switches.image_command && user.common.is_some()) {
+        mounts.push(VolumeMount {
+            name: volume.name.clone(),
+            mount_path: GO_COMMON_PATH.to_owned(),
+            sub_path: Some(COMMON_KEY.to_owned()),
+            ..VolumeMount::default()
+        });
+    }
+    mounts
+}

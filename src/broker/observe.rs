@@ -1,0 +1,215 @@
+//! What there is: sets, pods and addresses as Kubernetes tells, brokers as every name server and they themselves tell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use super::children;
+use super::config::UserConfig;
+use super::name_servers::{NameServer, NameServers};
+use super::valid::{Member, Valid};
+use crate::admin::ClusterInfo;
+use crate::context::{self, Context};
+use crate::k8s::labels::NAME_SERVERS;
+use crate::k8s::{pod, service};
+
+/// Everything a plan is made from.
+#[derive(Debug)]
+pub struct Observed {
+    /// Each broker that is to run now.
+    pub members: Vec<Seen>,
+    /// What each name server lists.
+    pub views: Vec<View>,
+    /// The list of name servers that brokers start with, if it was ever written.
+    pub name_server_list: Option<String>,
+}
+
+/// One broker as it is.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Which one.
+    pub member: Member,
+    /// Its StatefulSet.
+    pub set: Option<Arc<StatefulSet>>,
+    /// Its pod.
+    pub pod: Option<Arc<Pod>>,
+    /// The address of its Service.
+    pub service_ip: Option<String>,
+    /// What it says when asked; nothing where it could not be asked.
+    pub answer: Answer,
+}
+
+/// What a broker said when it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was not asked: its pod is not ready.
+    NotAsked,
+    /// It serves.
+    Serves,
+    /// It did not answer as this broker should; why.
+    No(String),
+}
+
+/// What one name server lists.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What people call it.
+    pub name: String,
+    /// Its list, or why there is none.
+    pub lists: Result<ClusterInfo, String>,
+}
+
+/// Looks at everything, without writing and without waiting longer than the client's own deadlines.
+pub async fn observe(
+    valid: &Valid,
+    user: &UserConfig,
+    name_servers: Option<&NameServers>,
+    ctx: &Context,
+) -> Observed {
+    let ask = name_servers.map(|found| found.ask.as_slice()).unwrap_or_default();
+    let (views, members) = futures::future::join(
+        join_all(ask.iter().map(|server| view(server, ctx))),
+        join_all(valid.shape.members().map(|member| seen(valid, user, member, ctx))),
+    )
+    .await;
+    let list = context::get(
+        &ctx.stores.config_maps,
+        &valid.target.namespace,
+        &children::name_servers_name(valid),
+    );
+    let list = list.filter(|map| valid.target.owns(&map.metadata));
+    Observed {
+        members,
+        views,
+        name_server_list: list.and_then(|map| map.annotations().get(NAME_SERVERS).cloned()),
+    }
+}
+
+async fn view(server: &NameServer, ctx: &Context) -> View {
+    let lists = match &server.address {
+        Some(address) => ctx
+            .admin
+            .cluster_info(address)
+            .await
+            .map_err(|err| err.to_string()),
+        None => Err("its pod has no address yet".to_owned()),
+    };
+    View {
+        name: server.name.clone(),
+        lists,
+    }
+}
+
+async fn seen(valid: &Valid, user: &UserConfig, member: Member, ctx: &Context) -> Seen {
+    let (namespace, name) = (valid.target.namespace.as_str(), member.name(&valid.name));
+    let set = context::get(&ctx.stores.stateful_sets, namespace, &name)
+        .filter(|set| valid.target.owns(&set.metadata));
+    let pod_name = member.pod_name(&valid.name);
+    let pod = set
+        .as_ref()
+        .and_then(|set| ctx.stores.pod_of_set(namespace, &pod_name, set));
+    let service_ip = context::get(&ctx.stores.services, namespace, &name)
+        .filter(|service| valid.target.owns(&service.metadata))
+        .and_then(|found| service::address(&found).map(ToOwned::to_owned));
+    let answer = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
+        Some(ip) => ask(valid, member, &format!("{ip}:{}", user.ports.main), ctx).await,
+        None => Answer::NotAsked,
+    };
+    Seen {
+        member,
+        set,
+        pod,
+        service_ip,
+        answer,
+    }
+}
+
+/// Whether the broker at `address` is this one and serves. Its identity is read each time its readiness is in doubt,
+/// because pod addresses are used again; while all is well a short question is enough.
+async fn ask(valid: &Valid, member: Member, address: &str, ctx: &Context) -> Answer {
+    let answer = if valid.was_ready {
+        ctx.admin.runtime_info(address).await.map(|_| Answer::Serves)
+    } else {
+        ctx.admin.broker_config(address).await.map(|config| {
+            let (name, id) = (config.broker_name().unwrap_or_default(), config.broker_id());
+            let expected = (valid.broker_name(member.group), Some(member.id()));
+            if (name.to_owned(), id) == expected {
+                Answer::Serves
+            } else {
+                Answer::No(format!(
+                    "{address} is broker {name:?} id {id:?}, not {} id {}",
+                    expected.0,
+                    member.id()
+                ))
+            }
+        })
+    };
+    answer.unwrap_or_else(|err| Answer::No(err.to_string()))
+}
+
+impl Seen {
+    /// Where clients and replicas dial this broker, if that is known.
+    #[must_use]
+    pub fn advertised(&self, valid: &Valid, user: &UserConfig) -> Option<String> {
+        let own = if valid.advertises_pod_ip() {
+            self.pod.as_deref().and_then(pod::ip).map(ToOwned::to_owned)
+        } else {
+            self.service_ip.clone()
+        };
+        let host = user.values.get("brokerIP1").cloned().or(own)?;
+        Some(format!("{}:{}", host.trim(), user.ports.main))
+    }
+
+    /// Whether its pod is ready.
+    #[must_use]
+    pub fn pod_ready(&self) -> bool {
+        self.pod.as_deref().is_some_and(pod::ready)
+    }
+}
+
+impl Observed {
+    /// The brokers that serve: their pod is ready, they answer, and every name server lists them where clients reach
+    /// them. Where not, why not, by pod name.
+    #[must_use]
+    pub fn not_serving(&self, valid: &Valid, user: &UserConfig) -> BTreeMap<String, String> {
+        self.members
+            .iter()
+            .filter_map(|seen| {
+                let why = self.why_not(seen, valid, user)?;
+                Some((seen.member.pod_name(&valid.name), why))
+            })
+            .collect()
+    }
+
+    fn why_not(&self, seen: &Seen, valid: &Valid, user: &UserConfig) -> Option<String> {
+        if !seen.pod_ready() {
+            return Some("its pod is not ready".to_owned());
+        }
+        if let Answer::No(why) = &seen.answer {
+            return Some(why.clone());
+        }
+        let expected = seen.advertised(valid, user);
+        let missing: Vec<&str> = self
+            .views
+            .iter()
+            .filter(|view| !view.lists(valid, seen.member, expected.as_deref()))
+            .map(|view| view.name.as_str())
+            .collect();
+        (!missing.is_empty()).then(|| format!("not listed by {}", missing.join(", ")))
+    }
+}
+
+impl View {
+    fn lists(&self, valid: &Valid, member: Member, expected: Option<&str>) -> bool {
+        let Ok(info) = &self.lists else { return false };
+        info.brokers
+            .get(&valid.broker_name(member.group))
+            .is_some_and(|data| {
+                data.cluster == valid.name && data.addresses.get(&member.id()).map(String::as_str) == expected
+            })
+    }
+}

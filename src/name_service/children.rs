@@ -1,0 +1,129 @@
+//! Every object of a `NameService`: pure, infallible, from what was validated.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::valid::Valid;
+use super::{PORT, headless_name};
+use crate::api::DnsPolicy;
+use crate::k8s::labels::{self, Component, Labels};
+use crate::k8s::service;
+use crate::workload::fields::PodFields;
+use crate::workload::template::{Role, template};
+use crate::workload::{GO_LOGS_PATH, LOGS_PATH, NAMESRV_PATH, START_SCRIPT, START_SCRIPT_KEY, env, set};
+
+const PORTS: [(&str, i32); 1] = [("main", PORT)];
+
+fn own_labels(valid: &Valid) -> Labels {
+    labels::recommended(Component::NameServer, &valid.name)
+}
+
+fn selector(valid: &Valid) -> Labels {
+    labels::name_service_selector(&valid.name)
+}
+
+/// The start script, for every pod.
+#[must_use]
+pub fn start_script(valid: &Valid) -> ConfigMap {
+    ConfigMap {
+        metadata: valid.target.meta(&start_script_name(valid), own_labels(valid)),
+        data: Some([(START_SCRIPT_KEY.to_owned(), START_SCRIPT.to_owned())].into()),
+        ..ConfigMap::default()
+    }
+}
+
+fn start_script_name(valid: &Valid) -> String {
+    format!("{}-start", valid.name)
+}
+
+/// The Service that clients use: whichever name server answers.
+#[must_use]
+pub fn client_service(valid: &Valid) -> Service {
+    service::cluster_ip(
+        valid.target.meta(&valid.name, own_labels(valid)),
+        selector(valid),
+        &PORTS,
+    )
+}
+
+/// The headless Service that gives each name server a name that stays.
+#[must_use]
+pub fn headless_service(valid: &Valid) -> Service {
+    let metadata = valid.target.meta(&headless_name(&valid.name), own_labels(valid));
+    service::headless(metadata, selector(valid), &PORTS)
+}
+
+/// At most one name server is evicted at a time, and a broken one never holds up a node's drain.
+#[must_use]
+pub fn disruption_budget(valid: &Valid) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: valid
+            .target
+            .meta(&format!("{}-name-service", valid.name), own_labels(valid)),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(LabelSelector {
+                match_labels: Some(selector(valid)),
+                match_expressions: None,
+            }),
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The StatefulSet of all name servers.
+#[must_use]
+pub fn stateful_set(valid: &Valid) -> StatefulSet {
+    let fields = PodFields::from(&valid.spec);
+    let mut pod_labels = own_labels(valid);
+    pod_labels.extend(selector(valid));
+    let logs = if valid.switches.image_command {
+        GO_LOGS_PATH
+    } else {
+        LOGS_PATH
+    };
+    let role = Role {
+        container: "name-service",
+        command: "namesrv",
+        start_config_map: start_script_name(valid),
+        image_command: valid.switches.image_command,
+        labels: pod_labels,
+        annotations: [].into(),
+        spread: selector(valid),
+        ports: PORTS.to_vec(),
+        env: vec![env::field("POD_IP", "status.podIP")],
+        kept_env: &[],
+        volumes: vec![],
+        mounts: vec![
+            valid.storage.mount(logs, "logs"),
+            valid.storage.mount(NAMESRV_PATH, "data"),
+        ],
+        dns_policy: dns_policy(valid),
+    };
+    let template = template(&fields, &valid.storage, role);
+    let shape = set::Shape {
+        name: &valid.name,
+        labels: own_labels(valid),
+        selector: selector(valid),
+        service: headless_name(&valid.name),
+        replicas: valid.size,
+        retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
+    };
+    set::stateful_set(&valid.target, shape, &valid.storage, template)
+}
+
+fn dns_policy(valid: &Valid) -> String {
+    let policy = valid.spec.dns_policy.unwrap_or_else(|| {
+        if valid.spec.host_network == Some(true) {
+            DnsPolicy::ClusterFirstWithHostNet
+        } else {
+            DnsPolicy::ClusterFirst
+        }
+    });
+    policy.as_str().to_owned()
+}

@@ -1,0 +1,103 @@
+//! The deletes: of a pod that does not run, and of a StatefulSet that must be made anew. Each reads again first and
+//! carries preconditions, so that it never hits what has changed meanwhile.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::{DeleteParams, Preconditions};
+use kube::{Api, Resource, ResourceExt};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::k8s::pod;
+
+fn exactly<K: Resource>(object: &K) -> DeleteParams {
+    let meta = object.meta();
+    DeleteParams::default().preconditions(Preconditions {
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+    })
+}
+
+/// Whether a delete did its work: an object that is gone, or changed since it was read, is looked at again later.
+fn done<T>(result: kube::Result<T>) -> kube::Result<bool> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
+        Err(err) => Err(err),
+    }
+}
+
+/// Deletes a pod that still does not run, so that its StatefulSet makes it from the newest template.
+pub async fn broken_pod(ctx: &Context, seen: &Pod) -> Result<bool, Error> {
+    let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
+    let what = format!("pod {namespace}/{name}");
+    let api = Api::<Pod>::namespaced(ctx.client.clone(), &namespace);
+    let fresh = api
+        .get_opt(&name)
+        .await
+        .map_err(Error::kube(format!("read {what}")))?;
+    let Some(fresh) = fresh.filter(|fresh| fresh.uid() == seen.uid() && pod::broken(fresh)) else {
+        return Ok(false);
+    };
+    tracing::info!(
+        pod = name,
+        namespace,
+        "replacing a pod that does not run and was made from an older template"
+    );
+    done(api.delete(&name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))
+}
+
+/// Deletes a StatefulSet whose pods do not run and whose claim templates must change, with the claims of its pods that
+/// were never bound and so hold nothing. The next reconcile makes it anew.
+pub async fn set(ctx: &Context, seen: &StatefulSet) -> Result<bool, Error> {
+    let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
+    let what = format!("StatefulSet {namespace}/{name}");
+    let api = Api::<StatefulSet>::namespaced(ctx.client.clone(), &namespace);
+    let fresh = api
+        .get_opt(&name)
+        .await
+        .map_err(Error::kube(format!("read {what}")))?;
+    let Some(fresh) = fresh.filter(|fresh| fresh.uid() == seen.uid()) else {
+        return Ok(false);
+    };
+    for claim in claim_names(&fresh) {
+        unbound_claim(ctx, &namespace, &claim).await?;
+    }
+    tracing::info!(
+        set = name,
+        namespace,
+        "making a StatefulSet anew whose claim templates changed before any pod ran"
+    );
+    done(api.delete(&name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))
+}
+
+fn claim_names(set: &StatefulSet) -> Vec<String> {
+    let Some(spec) = &set.spec else { return Vec::new() };
+    let templates = spec.volume_claim_templates.iter().flatten();
+    templates
+        .flat_map(|claim| {
+            (0..spec.replicas.unwrap_or(1))
+                .map(|ordinal| format!("{}-{}-{ordinal}", claim.name_any(), set.name_any()))
+        })
+        .collect()
+}
+
+async fn unbound_claim(ctx: &Context, namespace: &str, name: &str) -> Result<(), Error> {
+    let what = format!("PersistentVolumeClaim {namespace}/{name}");
+    let api = Api::<PersistentVolumeClaim>::namespaced(ctx.client.clone(), namespace);
+    let fresh = api
+        .get_opt(name)
+        .await
+        .map_err(Error::kube(format!("read {what}")))?;
+    let unbound = |claim: &PersistentVolumeClaim| {
+        let bound = claim
+            .spec
+            .as_ref()
+            .is_some_and(|spec| spec.volume_name.as_ref().is_some_and(|name| !name.is_empty()));
+        !bound && claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending")
+    };
+    if let Some(fresh) = fresh.filter(unbound) {
+        done(api.delete(name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))?;
+    }
+    Ok(())
+}
