@@ -151,6 +151,8 @@ sweep() {
     "$CONTAINERD"/root/io.containerd.grpc.v1.cri
 
   for name in ip ip6; do nft delete table $name kube-proxy 2>/dev/null || true; done
+  [ ! -e "$HOME_DIR/sysctl" ] || while read -r path name; do echo "$name" >"$path"; done <"$HOME_DIR/sysctl"
+  rm -f "$HOME_DIR/sysctl"
   ip route del unreachable "$RANGE" 2>/dev/null || true
   ip link del "$LINK" 2>/dev/null || true
 }
