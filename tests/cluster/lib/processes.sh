@@ -120,6 +120,7 @@ sweep() {
   # First those who would start things anew, then what they started, at last what all the others need.
   stop kube-controller-manager kube-scheduler kubelet local-path-provisioner coredns kube-proxy
   stop kube-apiserver
+  stop etcd
   end_containers
   if [ -d "$CONTAINERD/root/io.containerd.metadata.v1.bolt" ] &&
     [ -n "$(ls -A "$CONTAINERD/root/io.containerd.grpc.v1.cri/sandboxes" 2>/dev/null)" ]; then
@@ -132,7 +133,7 @@ sweep() {
     BLAME=containerd wait_for 20 "forgetting the containers of the earlier run" ctr version
     forget_containers
   fi
-  stop etcd containerd
+  stop containerd
   end_containers
 
   while read -r path; do
