@@ -22,6 +22,7 @@ pub mod context;
 pub mod error;
 pub mod k8s;
 pub mod name_service;
+#[allow(clippy::disallowed_methods, reason = "waiting is what this room is for")]
 pub mod runtime;
 pub mod settings;
 pub mod workload;

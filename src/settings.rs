@@ -5,7 +5,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -80,25 +79,9 @@ pub struct Run {
     /// Which messages to log: a level, or a list as in `info,rocketmq_operator=debug`
     #[arg(long, env = "RUST_LOG", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
-
-    /// How often each cluster at rest is checked with RocketMQ itself, in seconds
-    #[arg(
-        long,
-        env = "POLL_INTERVAL",
-        value_name = "SECONDS",
-        default_value_t = 10,
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    poll_interval: u16,
 }
 
 impl Run {
-    /// How often each cluster at rest is checked.
-    #[must_use]
-    pub fn poll_interval(&self) -> Duration {
-        Duration::from_secs(self.poll_interval.into())
-    }
-
     /// The namespace of the Lease: as told, else that of the service account, else `default`.
     #[must_use]
     pub fn lease_namespace(&self) -> String {
@@ -261,14 +244,5 @@ mod tests {
     fn leader_election_is_on_unless_switched_off() {
         assert!(run(&[]).leader_election);
         assert!(!run(&["--leader-election=false"]).leader_election);
-    }
-
-    #[test]
-    fn a_poll_interval_of_nothing_is_refused() {
-        assert!(Settings::try_parse_from(["rocketmq-operator", "run", "--poll-interval=0"]).is_err());
-        assert_eq!(
-            run(&["--poll-interval=3"]).poll_interval(),
-            Duration::from_secs(3)
-        );
     }
 }

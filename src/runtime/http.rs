@@ -23,6 +23,8 @@ use super::metrics::Metrics;
 pub enum Phase {
     /// Not yet connected to anything.
     Starting,
+    /// Something is in the way; it is tried again.
+    Hindered(String),
     /// These custom resource definitions are not served yet.
     WaitingForDefinitions(Vec<String>),
     /// The Go operator still works here, as its lease shows; only its removal helps.
@@ -49,6 +51,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting => f.write_str("starting"),
+            Self::Hindered(error) => write!(f, "cannot go on: {error}"),
             Self::WaitingForDefinitions(names) => {
                 write!(
                     f,

@@ -31,13 +31,16 @@ pub enum Error {
     Twice,
 }
 
+/// kube-runtime warns of every try to watch that is refused; the caches say it once.
+const QUIETED: &str = "kube_runtime::watcher=error";
+
 /// Sends this process's logs to standard error. `level` is a level (`info`) or a list as in `RUST_LOG`
 /// (`info,kube=debug`).
 ///
 /// # Errors
 /// If the level cannot be read, or logging is already set up in this process.
 pub fn init(format: Format, level: &str) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(level).map_err(|source| Error::Level {
+    let filter = EnvFilter::try_new(format!("{QUIETED},{level}")).map_err(|source| Error::Level {
         level: level.to_owned(),
         source,
     })?;
