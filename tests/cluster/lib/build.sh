@@ -5,10 +5,10 @@ KUBERNETES=1.34.4
 PACKAGES="containerd runc containernetworking-plugins nftables iproute2 openssl busybox-static"
 
 packages() {
-  local missing
-  # shellcheck disable=SC2086  # one word per package
-  missing=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $PACKAGES 2>/dev/null |
-    awk '$1 == "installed" { print $2 }' | sort | comm -13 - <(printf '%s\n' $PACKAGES | sort) | xargs)
+  local missing name
+  missing=$(for name in $PACKAGES; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || echo "$name"
+  done | xargs)
   [ -z "$missing" ] && return
   command -v apt-get >/dev/null || fail "needs these programs of Debian's packages of the same names: $missing"
   say "installing Debian packages: $missing"
@@ -48,7 +48,7 @@ build() {
   mkdir -p "$LOGS" "$CACHE_DIR"
   exec 8>"$CACHE_DIR/lock" && flock 8
   [ -x "$BIN/kube" ] && return
-  say "building Kubernetes $KUBERNETES, etcd, CoreDNS and the volume provisioner (once; about 10 minutes on 2 cores)"
+  say "building Kubernetes $KUBERNETES, etcd, CoreDNS and the volume provisioner (about 10 minutes on 2 cores; once)"
   rm -rf "$BIN.new" && mkdir -p "$BIN.new"
   compile pause kube ./pause
   compile probe kube ./probe
@@ -59,6 +59,8 @@ build() {
     ln -s kube "$BIN.new/$name"
   done
   mv "$BIN.new" "$BIN"
+  # Builds of other branches are worth keeping, of last month's sources not.
+  find "$CACHE_DIR" -mindepth 1 -maxdepth 1 -type d -mtime +14 -exec rm -rf {} +
   say "built into $BIN"
   exec 8>&-
 }

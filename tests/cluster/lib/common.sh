@@ -19,7 +19,8 @@ RANGE=198.18.0.0/15 PODS=198.18.0.0/16 SERVICES=198.19.0.0/17
 NODE_NAME=node-0 NODE=198.19.255.10 API_SERVICE=198.19.0.1 DNS_SERVICE=198.19.0.10
 API=https://$NODE:6443
 LINK=rocketmq-node            # the empty bridge that carries the node's address
-CGROUP=rocketmq-cluster       # every pod's control group is below it
+# Every pod's control group is below this one; with a folder of its own a cluster has a control group of its own.
+CGROUP=rocketmq-cluster${ROCKETMQ_CLUSTER_HOME:+-$(cksum <<<"$HOME_DIR" | cut -d ' ' -f 1)}
 
 STARTED=$(date +%s%N)
 say() {
@@ -33,6 +34,9 @@ fail() {
 
 kubectl() { "$(bin)/kubectl" "$@"; }
 ctr() { command ctr --address "$CONTAINERD/containerd.sock" --namespace k8s.io "$@"; }
+
+# The folder of the cluster that has the addresses at present, if any.
+owner() { ip link show "$LINK" 2>/dev/null | awk '$1 == "alias" { print $2 }'; }
 
 need_root() {
   [ "$(id -u)" = 0 ] || fail "'$1' starts a kubelet and containers, which needs root: run it again as root (sudo -E env PATH=\"\$PATH\" $0 $1)"

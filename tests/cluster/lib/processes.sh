@@ -102,15 +102,15 @@ forget_containers() {
   done
 }
 
-containerd_up() { # [ARGUMENTS...]
-  start containerd containerd --config "$CONFIG/containerd.toml" "$@"
-  BLAME=containerd wait_for 20 "containerd answers" ctr version
+containerd_up() { # WHAT-FOR
+  start containerd containerd --config "$CONFIG/containerd.toml"
+  BLAME=containerd wait_for 20 "$1" ctr version
 }
 
 # Whether something of an earlier run is left, running or not.
 remains() {
   [ -n "$(ls -A "$RUN" 2>/dev/null)" ] || [ -d "$HOME_DIR/etcd" ] || [ -d "$CONTAINERD/state" ] || [ -n "$(mounts)" ] ||
-    [ -n "$(cgroups)" ] || ip link show "$LINK" >/dev/null 2>&1
+    [ -n "$(cgroups)" ] || [ "$(owner)" = "$HOME_DIR" ]
 }
 
 # sweep: nothing of this cluster is left but images, logs and builds. Right in any state: everything runs, something
@@ -129,8 +129,7 @@ sweep() {
     configuration
     sed -i '1a disabled_plugins = ["io.containerd.grpc.v1.cri"]' "$CONFIG/containerd.toml"
     mkdir -p "$RUN" "$LOGS"
-    start containerd containerd --config "$CONFIG/containerd.toml"
-    BLAME=containerd wait_for 20 "forgetting the containers of the earlier run" ctr version
+    containerd_up "forgetting the containers of the earlier run"
     forget_containers
   fi
   stop containerd
@@ -148,9 +147,10 @@ sweep() {
     case $(readlink "$path" 2>/dev/null) in "$LOGS"/*) rm -f "$path" ;; esac
   done
   cgroups | while read -r path; do find "$path" -depth -type d -exec rmdir {} +; done
-  rm -rf "$RUN" "$HOME_DIR"/{etcd,kubelet,ipam,volumes} "$CONTAINERD"/{state,runc,containerd.sock,containerd.sock.ttrpc} \
+  rm -rf "$RUN" "$HOME_DIR"/{build,config,etcd,etcd.sock,ipam,kubeconfig,kubelet,pki,volumes} "$CONTAINERD"/{state,runc,containerd.sock,containerd.sock.ttrpc} \
     "$CONTAINERD"/root/io.containerd.grpc.v1.cri
 
+  [ "$(owner)" = "$HOME_DIR" ] || return 0
   for name in ip ip6; do nft delete table $name kube-proxy 2>/dev/null || true; done
   [ ! -e "$HOME_DIR/sysctl" ] || while read -r path name; do echo "$name" >"$path"; done <"$HOME_DIR/sysctl"
   rm -f "$HOME_DIR/sysctl"
