@@ -363,9 +363,9 @@ pub struct BrokerStatus {
     #[serde(default, deserialize_with = "null_is_default")]
     pub replicas: i32,
 
-    /// Number of replicas in each group, as last accepted.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub replica_per_group: i32,
+    /// Number of replicas in each group in service. Absent as long as none is, and in what the Go operator wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_per_group: Option<i32>,
 
     /// Label selector of the pods, as the `scale` subresource shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

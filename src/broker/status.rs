@@ -54,7 +54,7 @@ pub fn status(
         replicas: i32::try_from(masters.count()).unwrap_or(i32::MAX),
         nodes,
         size: if accepted { valid.shape.groups } else { 0 },
-        replica_per_group: if accepted { valid.shape.replicas } else { 0 },
+        replica_per_group: accepted.then_some(valid.shape.replicas),
     }
 }
 

@@ -182,7 +182,7 @@ impl Valid {
         let status = broker.status.as_ref().filter(|status| status.size > 0);
         let shape = status.map_or(asked, |status| Shape {
             groups: status.size,
-            replicas: status.replica_per_group,
+            replicas: status.replica_per_group.unwrap_or(spec.replica_per_group),
         });
         Ok(Self {
             name_servers: name_server_source(spec)?,
