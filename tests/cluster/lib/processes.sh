@@ -55,7 +55,7 @@ make_cgroups() {
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     mkdir -p "/sys/fs/cgroup/$CGROUP"
     for dir in /sys/fs/cgroup "/sys/fs/cgroup/$CGROUP"; do
-      sed 's/[a-z_]*/+&/g' "$dir/cgroup.controllers" >"$dir/cgroup.subtree_control" || true
+      sed 's/[a-z_][a-z_]*/+&/g' "$dir/cgroup.controllers" >"$dir/cgroup.subtree_control" || true
     done
     return
   fi
