@@ -1,9 +1,13 @@
 //! What we ask of RocketMQ, in domain words, and the remoting client that asks it.
 
 pub mod client;
+pub mod fake;
 pub mod frame;
 pub mod json;
 mod message;
+
+#[cfg(test)]
+mod fake_tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
