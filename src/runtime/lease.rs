@@ -123,7 +123,8 @@ impl Elector {
                     reason,
                 };
             }
-            match self.attempt(deadline.min(Instant::now() + TRY)).await {
+            let tried = Instant::now();
+            match self.attempt(deadline.min(tried + TRY)).await {
                 Ok(Standing::Held) => next = self.renewed + RENEW_EVERY,
                 Ok(Standing::HeldBy(holder)) => {
                     return Lost::Taken {
@@ -136,7 +137,8 @@ impl Elector {
                 Err(why) => {
                     debug!(lease = self.lease(), error = why, "could not renew the lease");
                     reason = why;
-                    next = Instant::now() + RETRY;
+                    // From when it began: a try that hung has waited long enough.
+                    next = tried + RETRY;
                 }
             }
         }

@@ -1,0 +1,19 @@
+//! What tests stand on: a Kubernetes in memory, and words for what happens in it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test uses a part of it; the names say what they are"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails here fails the test that uses it"
+)]
+
+pub mod api;
+mod merge;
+pub mod objects;
+pub mod request;
+mod validate;
