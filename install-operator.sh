@@ -56,7 +56,7 @@ if [ "$watch" != all ]; then
 fi
 
 k() { kubectl ${context:+--context "$context"} ${kubeconfig:+--kubeconfig "$kubeconfig"} "$@"; }
-indent() { sed 's/^/  /'; }
+indent() { sed "s/^/  /; s/ *\$//"; }
 apply() { k apply --server-side --force-conflicts --field-manager=install-operator -f "${1:--}" | indent; }
 
 # One file of deploy/ with the flags worked in. With a second argument cluster-wide rights become rights in that namespace.

@@ -45,7 +45,7 @@ done
 
 k() { kubectl ${context:+--context "$context"} ${kubeconfig:+--kubeconfig "$kubeconfig"} "$@"; }
 indent() { sed 's/^/  /'; }
-gone() { k delete --ignore-not-found --timeout="${timeout}s" "$@" | indent; }
+gone() { k delete --ignore-not-found --timeout="${timeout}s" "$@" | sed '/^No resources found/d; s/^/  /'; }
 
 command -v kubectl >/dev/null || die "kubectl is missing. Debian: apt-get install kubernetes-client; others: https://kubernetes.io/docs/tasks/tools/"
 definitions=$(cat "$here"/crds/*.yaml 2>/dev/null | sed -n 's/^  name: \(.*\.rocketmq\.apache\.org\)$/\1/p')
@@ -100,7 +100,7 @@ k get rolebindings,roles -A -l "$mine" -o jsonpath='{range .items[*]}{.metadata.
 # What is in the namespace beside what Kubernetes puts into each one.
 others() {
   local kinds
-  kinds=$(k api-resources --verbs=list,delete --namespaced -o name | grep -vE '^events(\.|$)' | paste -sd, -) || return 1
+  kinds=$(k api-resources --verbs=list,delete --namespaced -o name | grep -vE '^(events|endpoints)(\.|$)' | paste -sd, -) || return 1
   k get "$kinds" -n "$namespace" --ignore-not-found -o name |
     grep -vE '^(serviceaccount/(default|builder|deployer)|configmap/(kube-root-ca|openshift-service-ca)\.crt|secret/(default|builder|deployer)-.*|rolebinding.*/system:.*|pod\.metrics.*)$' || true
 }
