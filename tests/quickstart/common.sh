@@ -62,7 +62,12 @@ use_own_cluster() {
   KUBECONFIG=$("$cluster" kubeconfig)
   export KUBECONFIG
   KUBE_CONTEXT=''
-  # The cluster brings a kubectl of its own version; one that is installed is used first.
-  command -v kubectl >/dev/null || PATH=$PATH:$repo/tests/cluster/.work/bin
+  # The cluster brings a kubectl of its own version, for machines without one.
+  if ! command -v kubectl >/dev/null; then
+    mkdir -p "$repo/target/bin"
+    printf '#!/bin/sh\nexec "%s" kubectl "$@"\n' "$cluster" >"$repo/target/bin/kubectl"
+    chmod +x "$repo/target/bin/kubectl"
+    PATH=$PATH:$repo/target/bin
+  fi
 }
 k() { kubectl ${KUBE_CONTEXT:+--context "$KUBE_CONTEXT"} "$@"; }
