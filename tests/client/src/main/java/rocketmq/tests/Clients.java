@@ -1,0 +1,57 @@
+package rocketmq.tests;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Collection;
+import java.util.function.Consumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+
+/** Producers and consumers as applications have them: RocketMQ's defaults but for what is said here. */
+final class Clients {
+    private Clients() {
+    }
+
+    static DefaultMQProducer producer(String name) throws MQClientException {
+        DefaultMQProducer producer = new DefaultMQProducer("tests-" + name);
+        producer.setInstanceName(name + "-" + System.nanoTime());
+        producer.start();
+        return producer;
+    }
+
+    static DefaultMQPushConsumer consumer(String group, Collection<String> topics, Consumer<MessageExt> onMessage)
+        throws MQClientException {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setInstanceName(group + "-" + System.nanoTime());
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        for (String topic : topics) {
+            consumer.subscribe(topic, "*");
+        }
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            messages.forEach(onMessage);
+            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        });
+        consumer.start();
+        return consumer;
+    }
+
+    static Message message(String topic, String body) {
+        return new Message(topic, body.getBytes(StandardCharsets.UTF_8));
+    }
+
+    static String body(MessageExt message) {
+        return new String(message.getBody(), StandardCharsets.UTF_8);
+    }
+
+    /** The error's class, with the broker's response code if it answered. */
+    static String name(Throwable error) {
+        String name = error.getClass().getSimpleName();
+        return error instanceof MQBrokerException answer ? name + "(" + answer.getResponseCode() + ")" : name;
+    }
+}
