@@ -1,7 +1,7 @@
 //! The objects built for every example, as snapshots: a change of them is reviewed like code, because a changed pod
 //! template is a restart of somebody's broker.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

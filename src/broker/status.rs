@@ -198,6 +198,7 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
     }
     let fields = pod::Fields {
         image: "spec.brokerImage",
+        storage_class: valid.storage.class(),
     };
     let pods = seen
         .observed

@@ -16,9 +16,11 @@ pub struct Trouble {
 
 /// The names a kind gives to the fields that a pod's trouble may come from.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields {
+pub struct Fields<'a> {
     /// The field that holds the container image.
     pub image: &'static str,
+    /// The StorageClass that the first claim template names, if there is one.
+    pub storage_class: Option<&'a str>,
 }
 
 /// Whether the pod's Ready condition is true and it is not on its way out.
@@ -79,29 +81,33 @@ fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<(&'a str, Option<&'a str>)>
 
 /// What keeps the pod from starting, if anything does that a user should know of.
 #[must_use]
-pub fn trouble(pod: &Pod, fields: Fields) -> Option<Trouble> {
+pub fn trouble(pod: &Pod, fields: Fields<'_>) -> Option<Trouble> {
     if deleting(pod) {
         return None;
     }
-    unschedulable(pod).or_else(|| {
+    unschedulable(pod, fields).or_else(|| {
         init_containers(pod)
             .chain(containers(pod))
             .find_map(|status| stuck(pod, status, fields))
     })
 }
 
-fn unschedulable(pod: &Pod) -> Option<Trouble> {
+fn unschedulable(pod: &Pod, fields: Fields<'_>) -> Option<Trouble> {
     let (status, message) = condition(pod, "PodScheduled")?;
     if status != "False" {
         return None;
     }
     let said = message.unwrap_or("no reason given");
-    let remedy = if said.to_lowercase().contains("storageclass") {
-        "create the StorageClass, or name an existing one in spec.volumeClaimTemplates"
-    } else if said.contains("PersistentVolumeClaim") || said.contains("persistent volume") {
-        "look at the volume claim (kubectl describe pvc) and at spec.volumeClaimTemplates"
-    } else {
-        "look at spec.resources, spec.affinity, spec.nodeSelector and spec.tolerations"
+    let volumes = ["storageclass", "persistentvolumeclaim", "persistent volume"];
+    let about_volumes = volumes.iter().any(|word| said.to_lowercase().contains(word));
+    let remedy = match fields.storage_class {
+        Some(class) if about_volumes => format!(
+            "create StorageClass {class:?} or name another in spec.volumeClaimTemplates; kubectl describe pvc tells more"
+        ),
+        None if about_volumes => {
+            "look at the volume claims (kubectl describe pvc) and at spec.volumeClaimTemplates".to_owned()
+        }
+        _ => "look at spec.resources, spec.affinity, spec.nodeSelector and spec.tolerations".to_owned(),
     };
     Some(Trouble {
         reason: "Unschedulable",
@@ -109,7 +115,7 @@ fn unschedulable(pod: &Pod) -> Option<Trouble> {
     })
 }
 
-fn stuck(pod: &Pod, status: &ContainerStatus, fields: Fields) -> Option<Trouble> {
+fn stuck(pod: &Pod, status: &ContainerStatus, fields: Fields<'_>) -> Option<Trouble> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let name = pod.name_any();
     let said = waiting.message.as_deref().unwrap_or("no message");
@@ -164,8 +170,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const FIELDS: Fields = Fields {
+    const FIELDS: Fields<'_> = Fields {
         image: "spec.brokerImage",
+        storage_class: Some("nope"),
     };
 
     fn pod(status: &serde_json::Value) -> Pod {
@@ -195,12 +202,10 @@ mod tests {
     fn a_missing_storage_class_is_named_with_its_remedy() {
         let pending = pod(&json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-            "message": "0/1 nodes are available: storageclass.storage.k8s.io \"nope\" not found"}]}));
+            "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"}]}));
         let trouble = trouble(&pending, FIELDS).unwrap();
         assert!(
-            trouble
-                .message
-                .contains("\"nope\" not found; create the StorageClass"),
+            trouble.message.contains("create StorageClass \"nope\""),
             "{trouble:?}"
         );
     }

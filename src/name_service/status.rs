@@ -139,6 +139,7 @@ fn degraded(valid: &Valid, observed: &Observed, foreign: &[Foreign]) -> Says {
     }
     let fields = pod::Fields {
         image: "spec.nameServiceImage",
+        storage_class: valid.storage.class(),
     };
     if let Some(trouble) = observed.pods().iter().find_map(|pod| pod::trouble(pod, fields)) {
         return Says::yes(trouble.reason, trouble.message);

@@ -8,6 +8,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::HeaderValue;
+use ::http::header::USER_AGENT;
 use futures::future::join;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, CustomResourceExt};
@@ -98,6 +100,9 @@ impl Clients {
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.write_timeout = Some(READ_TIMEOUT);
+        // Whoever reads the API server's audit log sees whose requests these are.
+        let agent = concat!("rocketmq-operator/", env!("CARGO_PKG_VERSION"));
+        config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
         let watches = Client::try_from(config.clone()).map_err(|error| told(&error))?;
         config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;

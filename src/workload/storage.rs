@@ -76,6 +76,15 @@ impl Storage {
         }
     }
 
+    /// The StorageClass that the first claim template names.
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        match &self.medium {
+            Medium::Claims(claims) => claims.first()?.spec.as_ref()?.storage_class_name.as_deref(),
+            Medium::EmptyDir | Medium::HostPath(_) => None,
+        }
+    }
+
     /// The data volume as part of the pod, where it is not a claim.
     #[must_use]
     pub fn pod_volume(&self) -> Option<Volume> {
