@@ -7,7 +7,7 @@ pub mod lease;
 pub mod logging;
 pub mod metrics;
 mod mirrors;
-mod prune;
+pub mod prune;
 mod reconciler;
 pub mod run;
 mod streams;

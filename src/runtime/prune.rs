@@ -15,7 +15,7 @@ use crate::k8s::labels::{MANAGED_BY, MANAGER};
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Drops from any object who wrote which field, and kubectl's copy of it.
-pub(super) fn metadata(object: &mut impl Resource) {
+pub fn metadata(object: &mut impl Resource) {
     let meta = object.meta_mut();
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
@@ -24,7 +24,7 @@ pub(super) fn metadata(object: &mut impl Resource) {
 }
 
 /// Drops the pod template too.
-pub(super) fn stateful_set(set: &mut StatefulSet) {
+pub fn stateful_set(set: &mut StatefulSet) {
     metadata(set);
     if let Some(spec) = &mut set.spec {
         spec.template = PodTemplateSpec::default();
@@ -32,7 +32,7 @@ pub(super) fn stateful_set(set: &mut StatefulSet) {
 }
 
 /// Keeps of the spec the node and the images, of the annotations ours, and the status.
-pub(super) fn pod(pod: &mut Pod) {
+pub fn pod(pod: &mut Pod) {
     metadata(pod);
     keep_our_annotations(&mut pod.metadata);
     if let Some(spec) = pod.spec.take() {
@@ -69,7 +69,7 @@ fn container_status(status: &mut ContainerStatus) {
 }
 
 /// Keeps of the spec the address.
-pub(super) fn service(service: &mut Service) {
+pub fn service(service: &mut Service) {
     metadata(service);
     service.spec = service.spec.take().map(|spec| ServiceSpec {
         cluster_ip: spec.cluster_ip,
@@ -79,7 +79,7 @@ pub(super) fn service(service: &mut Service) {
 }
 
 /// Keeps of a `ConfigMap` that is not ours its name, version and owners: that it changed is all we need to know.
-pub(super) fn config_map(map: &mut PartialObjectMeta<ConfigMap>) {
+pub fn config_map(map: &mut PartialObjectMeta<ConfigMap>) {
     metadata(map);
     let labels = map.metadata.labels.as_ref();
     if labels

@@ -61,6 +61,8 @@ struct State {
     /// Writes until the crash, that one included.
     crash_after: Option<usize>,
     dead: bool,
+    /// Writes until one fails, that one included, and how it does.
+    failing_write: Option<(usize, Failure)>,
     undefined: bool,
     /// Watches of an earlier number are closed.
     watches: u64,
@@ -169,12 +171,18 @@ impl FakeApi {
         self.state().crash_after = Some(count);
     }
 
+    /// The `count`-th write from now fails.
+    pub fn fail_write(&self, count: usize, failure: Failure) {
+        self.state().failing_write = Some((count, failure));
+    }
+
     /// Ends every failure.
     pub fn heal(&self) {
         let mut state = self.state();
         state.rules.clear();
         state.crash_after = None;
         state.dead = false;
+        state.failing_write = None;
     }
 
     /// Whether the crash asked for has happened.
@@ -308,6 +316,14 @@ impl State {
     }
 
     fn failure(&mut self, request: &Request) -> Option<Failure> {
+        if let Some((left, failure)) = self.failing_write.as_mut().filter(|_| request.is_write()) {
+            *left -= 1;
+            if *left == 0 {
+                let failure = *failure;
+                self.failing_write = None;
+                return Some(failure);
+            }
+        }
         let words = request.to_string();
         let at = self
             .rules

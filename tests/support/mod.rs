@@ -13,7 +13,10 @@
 )]
 
 pub mod api;
+pub mod fixtures;
+pub mod kubelet;
 mod merge;
 pub mod objects;
 pub mod request;
 mod validate;
+pub mod world;

@@ -75,6 +75,11 @@ impl Objects {
             .map(|key| &self.stored[key].object)
     }
 
+    /// Every object of every kind.
+    pub fn everything(&self) -> impl Iterator<Item = &Value> {
+        self.stored.values().map(|stored| &stored.object)
+    }
+
     pub fn create(&mut self, key: &Key, object: Value) -> Result<Value, Refusal> {
         if self.stored.contains_key(key) {
             return Err(Refusal::AlreadyExists);
