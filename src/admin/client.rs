@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
-use futures::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::codec::Framed;
+use tokio::time::Instant;
 
-use super::frame::{Codec, Frame};
+use super::connection::{Connection, Failure};
+use super::frame::Frame;
 use super::message::{self, Request};
 use super::{Admin, BrokerConfig, ClusterInfo, Error, RuntimeInfo};
 
@@ -22,9 +19,9 @@ use super::{Admin, BrokerConfig, ClusterInfo, Error, RuntimeInfo};
 pub struct Deadlines {
     /// A TCP connection, with its name resolved.
     pub connect: Duration,
-    /// A request, from sending it to its answer.
+    /// A request, from asking it to its answer, with the connection if there is none yet.
     pub call: Duration,
-    /// An unused connection; servers close it after 120 s.
+    /// How long an unused connection is kept; servers close it after 120 s.
     pub idle: Duration,
 }
 
@@ -38,23 +35,17 @@ impl Default for Deadlines {
     }
 }
 
-/// Asks RocketMQ over TCP.
+/// Asks RocketMQ over TCP. Calls to one address share a connection, and no call waits for another one's answer.
 #[derive(Debug, Default)]
 pub struct TcpAdmin {
     deadlines: Deadlines,
     opaque: AtomicI32,
-    connections: Arc<Mutex<HashMap<String, Connection>>>,
+    connections: Arc<Connections>,
 }
 
-/// The way into a connection's task. The task ends with its last sender, so a connection lives as long as it is used.
-#[derive(Clone, Debug)]
-struct Connection(mpsc::Sender<Call>);
-
-#[derive(Debug)]
-struct Call {
-    frame: Frame,
-    answer: oneshot::Sender<Frame>,
-}
+/// By address. Only the connections' own tasks and their callers keep them alive beside this.
+#[derive(Debug, Default)]
+struct Connections(Mutex<HashMap<String, Connection>>);
 
 impl TcpAdmin {
     /// A client with these deadlines.
@@ -80,136 +71,88 @@ impl TcpAdmin {
         })
     }
 
+    /// A connection that was idle may just have ended: a new one is tried once. All requests only read, so one that the
+    /// server took before it went away may be made again.
     async fn call(&self, address: &str, request: Request) -> Result<Bytes, Error> {
         let deadline = Instant::now() + self.deadlines.call;
-        let late = || Error::Timeout {
-            address: address.to_owned(),
-            request: request.name,
-            after: self.deadlines.call,
-        };
-        let closed = || Error::Closed {
-            address: address.to_owned(),
-            request: request.name,
-        };
-        // A connection that was idle may just have ended: a new one is tried once.
-        let mut answer = None;
-        for _ in 0..2 {
-            let connection = self.connection(address).await?;
-            let (sender, receiver) = oneshot::channel();
-            let frame = Frame::request(request.code, self.opaque.fetch_add(1, Ordering::Relaxed));
-            if connection
-                .0
-                .send(Call {
-                    frame,
-                    answer: sender,
-                })
-                .await
-                .is_ok()
-            {
-                match timeout_at(deadline, receiver).await {
-                    Ok(Ok(frame)) => {
-                        answer = Some(frame);
-                        break;
-                    }
-                    Ok(Err(_)) => {}
-                    Err(_) => return Err(late()),
-                }
+        let mut answer = self.call_once(address, request, deadline).await;
+        if answer == Err(Failure::Closed) {
+            answer = self.call_once(address, request, deadline).await;
+        }
+        let (address, request, after) = (address.to_owned(), request.name, self.deadlines.call);
+        match answer {
+            Ok(frame) if frame.code == 0 => Ok(frame.body),
+            Ok(frame) => Err(Error::Refused {
+                address,
+                request,
+                code: frame.code,
+                remark: frame.remark.unwrap_or_default(),
+            }),
+            Err(Failure::Connect(reason)) => Err(Error::Connect { address, reason }),
+            Err(Failure::Late) => Err(Error::Timeout {
+                address,
+                request,
+                after,
+            }),
+            Err(Failure::Closed) => Err(Error::Closed { address, request }),
+            Err(Failure::Garbage(reason)) => Err(Error::Malformed {
+                address,
+                request,
+                reason,
+            }),
+        }
+    }
+
+    async fn call_once(&self, address: &str, request: Request, deadline: Instant) -> Result<Frame, Failure> {
+        let opaque = self.opaque.fetch_add(1, Ordering::Relaxed);
+        let connection = self.connection(address);
+        let answer = connection
+            .call(Frame::request(request.code, opaque), deadline)
+            .await;
+        // Nothing tells a slow server from one that is gone without a word: who asks next does not rely on this
+        // connection, and who waits on it still may have an answer.
+        if answer.is_err() {
+            self.connections.forget(address, |known| known.is(&connection));
+        }
+        answer
+    }
+
+    /// The connection to that address: the one there is, or a new one that is being made.
+    fn connection(&self, address: &str) -> Connection {
+        let mut connections = self.connections.lock();
+        if let Some(known) = connections.get(address).filter(|known| !known.is_closed()) {
+            return known.clone();
+        }
+        let (connection, work) = Connection::new(address.to_owned(), self.deadlines);
+        connections.insert(address.to_owned(), connection.clone());
+        let (all, address) = (Arc::downgrade(&self.connections), address.to_owned());
+        tokio::spawn(async move {
+            work.await;
+            if let Some(all) = all.upgrade() {
+                all.forget(&address, Connection::is_closed);
             }
-            self.forget(address, &connection);
-        }
-        let frame = answer.ok_or_else(closed)?;
-        if frame.code == 0 {
-            return Ok(frame.body);
-        }
-        Err(Error::Refused {
-            address: address.to_owned(),
-            request: request.name,
-            code: frame.code,
-            remark: frame.remark.unwrap_or_default(),
-        })
+        });
+        connection
     }
 
-    fn connections(&self) -> MutexGuard<'_, HashMap<String, Connection>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many connections there are.
+    #[cfg(test)]
+    pub(super) fn connection_count(&self) -> usize {
+        self.connections.lock().len()
+    }
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget(&self, address: &str, dead: &Connection) {
-        let mut connections = self.connections();
-        if connections
-            .get(address)
-            .is_some_and(|known| known.0.same_channel(&dead.0))
-        {
+    fn forget(&self, address: &str, is_it: impl FnOnce(&Connection) -> bool) {
+        let mut connections = self.lock();
+        if connections.get(address).is_some_and(is_it) {
             connections.remove(address);
         }
     }
-
-    async fn connection(&self, address: &str) -> Result<Connection, Error> {
-        if let Some(known) = self
-            .connections()
-            .get(address)
-            .filter(|known| !known.0.is_closed())
-        {
-            return Ok(known.clone());
-        }
-        let failed = |reason: String| Error::Connect {
-            address: address.to_owned(),
-            reason,
-        };
-        let connect = timeout(self.deadlines.connect, TcpStream::connect(address)).await;
-        let stream = connect
-            .map_err(|_| failed(format!("no connection within {:?}", self.deadlines.connect)))?
-            .map_err(|err| failed(err.to_string()))?;
-        stream.set_nodelay(true).map_err(|err| failed(err.to_string()))?;
-        let (sender, receiver) = mpsc::channel(64);
-        let connection = Connection(sender);
-        self.connections().insert(address.to_owned(), connection.clone());
-        let work = serve(Framed::new(stream, Codec), receiver, self.deadlines.idle);
-        let (connections, address) = (self.connections.clone(), address.to_owned());
-        tokio::spawn(async move {
-            work.await;
-            let mut connections = connections.lock().unwrap_or_else(PoisonError::into_inner);
-            if connections.get(&address).is_some_and(|known| known.0.is_closed()) {
-                connections.remove(&address);
-            }
-        });
-        Ok(connection)
-    }
-}
-
-/// Carries calls over one connection until it breaks, or nobody used it for `idle`. Answers find their call by opaque;
-/// what the server asks of its own accord is dropped.
-async fn serve(mut framed: Framed<TcpStream, Codec>, mut calls: mpsc::Receiver<Call>, idle: Duration) {
-    let mut waiting: HashMap<i32, oneshot::Sender<Frame>> = HashMap::new();
-    loop {
-        waiting.retain(|_, answer| !answer.is_closed());
-        let quiet = tokio::time::timeout(idle, async {
-            tokio::select! {
-                call = calls.recv() => Event::Call(call),
-                frame = framed.next() => Event::Frame(frame),
-            }
-        });
-        match quiet.await {
-            Ok(Event::Call(Some(call))) => {
-                waiting.insert(call.frame.opaque, call.answer);
-                if framed.send(call.frame).await.is_err() {
-                    return;
-                }
-            }
-            Ok(Event::Frame(Some(Ok(frame)))) => {
-                if frame.is_response()
-                    && let Some(answer) = waiting.remove(&frame.opaque)
-                {
-                    let _ = answer.send(frame);
-                }
-            }
-            Ok(Event::Call(None) | Event::Frame(_)) | Err(_) => return,
-        }
-    }
-}
-
-enum Event {
-    Call(Option<Call>),
-    Frame(Option<std::io::Result<Frame>>),
 }
 
 impl Admin for TcpAdmin {

@@ -13,6 +13,8 @@ use tokio_util::codec::{Decoder, Encoder};
 /// The longest frame that is read: a broker with tens of thousands of topics answers with more than the 16 MiB that a
 /// server reads.
 const LONGEST: usize = 64 * 1024 * 1024;
+/// Frames up to this length share a buffer with the next one.
+const SHORT: usize = 64 * 1024;
 /// `MQVersion.V4_9_4`: from this on a server may answer in standard JSON, and up to 5.3.1 none sends `GO_AWAY`.
 const VERSION: i32 = 401;
 /// Bit 0 of the flag: this is a response.
@@ -133,6 +135,10 @@ impl Decoder for Codec {
         }
         buffer.advance(4);
         let mut frame = buffer.split_to(length).freeze();
+        if buffer.is_empty() && length > SHORT {
+            // The memory of a long frame goes with it, not with the connection.
+            *buffer = BytesMut::new();
+        }
         let mark = frame.get_u32();
         let header_length = (mark & 0xff_ffff) as usize;
         if header_length > frame.len() {
@@ -150,7 +156,7 @@ impl Decoder for Codec {
 }
 
 fn json_header(header: &[u8], body: Bytes) -> io::Result<Frame> {
-    let header: JsonHeader = serde_json::from_slice(header)?;
+    let header: JsonHeader = serde_json::from_slice(header).map_err(|err| bad(err.to_string()))?;
     let fields = header.ext_fields.unwrap_or_default();
     Ok(Frame {
         code: header.code,

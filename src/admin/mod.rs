@@ -1,11 +1,14 @@
 //! What we ask of RocketMQ, in domain words, and the remoting client that asks it.
 
 pub mod client;
+mod connection;
 pub mod fake;
 pub mod frame;
 pub mod json;
 mod message;
 
+#[cfg(test)]
+mod client_tests;
 #[cfg(test)]
 mod fake_tests;
 
