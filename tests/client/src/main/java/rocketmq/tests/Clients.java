@@ -15,6 +15,8 @@ import org.apache.rocketmq.common.message.MessageExt;
 
 /** Producers and consumers as applications have them: RocketMQ's defaults but for what is said here. */
 final class Clients {
+    private static final long START_MS = 30_000;
+
     private Clients() {
     }
 
@@ -25,20 +27,32 @@ final class Clients {
         return producer;
     }
 
+    /** A started consumer. A start fails if a name server does not answer at that moment, so it is tried for a while. */
     static DefaultMQPushConsumer consumer(String group, Collection<String> topics, Consumer<MessageExt> onMessage)
-        throws MQClientException {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
-        consumer.setInstanceName(group + "-" + System.nanoTime());
-        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        for (String topic : topics) {
-            consumer.subscribe(topic, "*");
+        throws MQClientException, InterruptedException {
+        long deadline = System.currentTimeMillis() + START_MS;
+        while (true) {
+            DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+            consumer.setInstanceName(group + "-" + System.nanoTime());
+            consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+            for (String topic : topics) {
+                consumer.subscribe(topic, "*");
+            }
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                messages.forEach(onMessage);
+                return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            });
+            try {
+                consumer.start();
+                return consumer;
+            } catch (MQClientException | IllegalStateException e) {
+                consumer.shutdown();
+                if (System.currentTimeMillis() > deadline) {
+                    throw e;
+                }
+            }
+            Thread.sleep(500);
         }
-        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
-            messages.forEach(onMessage);
-            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
-        });
-        consumer.start();
-        return consumer;
     }
 
     static Message message(String topic, String body) {

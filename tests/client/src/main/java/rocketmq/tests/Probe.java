@@ -12,6 +12,8 @@ import org.apache.rocketmq.common.message.MessageQueue;
 
 /** Keeps sending to each broker from a thread of its own, through one client, and tells when each stopped and resumed serving. */
 final class Probe {
+    private static final long ROUTE_MS = 30_000;
+
     private Probe() {
     }
 
@@ -22,13 +24,7 @@ final class Probe {
         long seconds = options.number("seconds", 60);
 
         DefaultMQProducer producer = Clients.producer("probe");
-        Map<String, List<MessageQueue>> queues = Topics.queues(producer, topic, options.number("queues", 4)).stream()
-            .filter(queue -> only.isEmpty() || queue.getBrokerName().equals(only))
-            .collect(Collectors.groupingBy(MessageQueue::getBrokerName, TreeMap::new, Collectors.toList()));
-        if (queues.isEmpty()) {
-            producer.shutdown();
-            throw new IllegalStateException(only + " has no queue of " + topic);
-        }
+        Map<String, List<MessageQueue>> queues = queuesOf(only, topic, producer, options.number("queues", 4));
         double intervalMs = 1000.0 * queues.size() / options.number("rate", 50);
         long start = System.currentTimeMillis();
         Json.print(Json.object("event", "start", "at", start, "brokers", queues.keySet()));
@@ -50,6 +46,25 @@ final class Probe {
         histories.forEach((broker, history) -> results.put(broker, history.result()));
         Json.print(Json.object("command", "probe", "topic", topic, "from", start, "to", System.currentTimeMillis(), "brokers", results));
         return 0;
+    }
+
+    /** The writable queues per broker; a broker that is asked for by name is waited for. */
+    private static Map<String, List<MessageQueue>> queuesOf(String only, String topic, DefaultMQProducer producer, int ifMissing)
+        throws Exception {
+        long deadline = System.currentTimeMillis() + ROUTE_MS;
+        while (true) {
+            Map<String, List<MessageQueue>> queues = Topics.queues(producer, topic, ifMissing).stream()
+                .filter(queue -> only.isEmpty() || queue.getBrokerName().equals(only))
+                .collect(Collectors.groupingBy(MessageQueue::getBrokerName, TreeMap::new, Collectors.toList()));
+            if (!queues.isEmpty()) {
+                return queues;
+            }
+            if (System.currentTimeMillis() > deadline) {
+                producer.shutdown();
+                throw new IllegalStateException(only + " has no writable queue of " + topic);
+            }
+            Thread.sleep(200);
+        }
     }
 
     private static void keepSending(Stop stop, DefaultMQProducer producer, List<MessageQueue> queues, int timeoutMs,
