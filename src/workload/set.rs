@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use super::storage::Storage;
 use crate::api::{ClaimRetention, Retention};
 use crate::k8s::apply::hash;
-use crate::k8s::labels::{INTENT, Labels};
+use crate::k8s::labels::{INTENT, Labels, MANAGED_BY, MANAGER};
 use crate::k8s::{Target, pod};
 
 /// What is to be done with one StatefulSet.
@@ -106,6 +106,14 @@ pub fn intent(set: &StatefulSet) -> Option<&str> {
 pub fn verdict(desired: &StatefulSet, live: Option<&StatefulSet>, pods: &[Arc<Pod>]) -> Verdict {
     let Some(live) = live else { return Verdict::Create };
     match intent(live) {
+        // Ours, but somebody took the annotation away: it is put back with the rest.
+        None if live
+            .labels()
+            .get(MANAGED_BY)
+            .is_some_and(|manager| manager == MANAGER) =>
+        {
+            Verdict::Keep
+        }
         None => Verdict::Pending,
         same if same == intent(desired) => Verdict::Keep,
         Some(_) if pods.iter().all(|pod| pod::broken(pod)) => {
@@ -223,6 +231,16 @@ mod tests {
             verdict(&set(Some("1"), "a"), Some(&set(None, "a")), &[failing()])
         );
         assert_eq!(Verdict::Create, verdict(&set(Some("1"), "a"), None, &[]));
+    }
+
+    #[test]
+    fn a_set_of_ours_that_lost_its_annotation_is_mended_not_taken_for_somebody_elses() {
+        let mut stripped = set(None, "a");
+        stripped.metadata.labels = Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into());
+        assert_eq!(
+            Verdict::Keep,
+            verdict(&set(Some("1"), "a"), Some(&stripped), &[running()])
+        );
     }
 
     #[test]

@@ -46,10 +46,13 @@ impl Storage {
         let medium = match mode {
             StorageMode::EmptyDir => Medium::EmptyDir,
             StorageMode::HostPath => match host_path {
-                Some(path) if path.starts_with('/') => Medium::HostPath(path.to_owned()),
+                Some(path) if path.starts_with('/') && !path.split('/').any(|part| part == "..") => {
+                    Medium::HostPath(path.to_owned())
+                }
                 _ => {
                     return Err(
-                        "spec.hostPath must be an absolute path when spec.storageMode is HostPath".to_owned(),
+                        "spec.hostPath must be an absolute path without .. when spec.storageMode is HostPath"
+                            .to_owned(),
                     );
                 }
             },
