@@ -330,29 +330,38 @@ async fn a_connection_on_which_a_call_waits_is_not_idle() {
     assert_eq!(only(answer), "slow");
 }
 
-#[tokio::test]
-async fn a_cancelled_call_leaves_nothing_that_waits_and_its_answer_is_nobody_elses() {
-    let (admin, server) = (with(|deadlines| deadlines.idle = SHORT), Server::start().await);
-    let mut call = admin.cluster_info(&server.address);
-    let mut peer = tokio::select! {
-        peer = async {
-            let mut peer = server.accept().await;
-            let cancelled = peer.is_asked().await;
-            (peer, cancelled)
-        } => peer,
-        answer = &mut call => panic!("nobody answered, and yet: {answer:?}"),
+/// A call that was cancelled once the server had it.
+async fn cancelled_call(admin: &TcpAdmin, server: &Server) -> (Peer, Frame) {
+    let took = async {
+        let mut peer = server.accept().await;
+        let cancelled = peer.is_asked().await;
+        (peer, cancelled)
     };
-    drop(call);
-    let (answer, ()) = join(admin.cluster_info(&server.address), async {
-        let (peer, cancelled) = &mut peer;
+    tokio::select! {
+        took = took => took,
+        answer = admin.cluster_info(&server.address) => panic!("nobody answered, and yet: {answer:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_cancelled_call_is_nobody_elses() {
+    let (admin, server) = (patient(), Server::start().await);
+    let (mut peer, cancelled) = cancelled_call(&admin, &server).await;
+    let answers = async {
         let request = peer.is_asked().await;
-        peer.answers(cancelled, "cancelled").await;
+        peer.answers(&cancelled, "cancelled").await;
         peer.answers(&request, "wanted").await;
-    })
-    .await;
+    };
+    let (answer, ()) = join(admin.cluster_info(&server.address), answers).await;
     assert_eq!(only(answer), "wanted");
-    // A call that waited still would keep the connection.
-    peer.0.hears_the_end().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_call_leaves_nothing_behind_that_waits_and_keeps_the_connection() {
+    let (admin, server) = (with(|deadlines| deadlines.idle = SHORT), Server::start().await);
+    let (peer, _never_answered) = cancelled_call(&admin, &server).await;
+    peer.hears_the_end().await;
+    has_no_connection(&admin).await;
 }
 
 #[tokio::test]

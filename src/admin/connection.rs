@@ -171,30 +171,13 @@ enum Event {
 mod tests {
     use super::*;
 
-    fn call(opaque: i32) -> (Call, oneshot::Receiver<Result<Frame, Failure>>) {
-        let (answer, answered) = oneshot::channel();
-        let frame = Frame::request(106, opaque);
-        (Call { frame, answer }, answered)
-    }
-
-    #[test]
-    fn a_call_that_was_given_up_is_forgotten_and_the_others_are_not() {
-        let mut waiting = Waiting::default();
-        let (given_up, answered) = call(1);
-        let (wanted, _still_waits) = call(2);
-        waiting.add(given_up);
-        waiting.add(wanted);
-        drop(answered);
-        waiting.forget_abandoned();
-        assert_eq!(waiting.0.keys().copied().collect::<Vec<_>>(), [2]);
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_server_that_does_not_read_ends_the_connection() {
         let (ours, _theirs) = tokio::io::duplex(16);
         let (sender, mut calls) = mpsc::channel(QUEUE);
-        let (call, _answered) = call(1);
-        sender.send(call).await.unwrap();
+        let (answer, _answered) = oneshot::channel();
+        let frame = Frame::request(106, 1);
+        sender.send(Call { frame, answer }).await.unwrap();
         let (mut waiting, deadlines) = (Waiting::default(), Deadlines::default());
         let served = serve(Framed::new(ours, Codec), &mut calls, &mut waiting, deadlines);
         let served = timeout(2 * deadlines.call, served).await;
