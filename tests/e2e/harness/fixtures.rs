@@ -118,7 +118,8 @@ pub fn broker(name: &str) -> Fixture {
         "spec": {
             "size": 1, "replicaPerGroup": 0, "imagePullPolicy": "IfNotPresent", "allowRestart": true,
             "replicationMode": "ASYNC", "scalePodName": format!("{name}-0-master-0"),
-            "resources": resources("1Gi"),
+            // The tools that stories run beside it need the rest.
+            "resources": resources("1Gi"), "jvmOptions": "-Xms256m -Xmx256m -Xmn96m",
         },
     }));
     fixture.image(NEWEST).storage(&Storage::EmptyDir)

@@ -57,16 +57,18 @@ pub fn processes(pod_uid: &str, executable: &str) -> Vec<Process> {
     .collect()
 }
 
-/// The JVM of a pod.
+/// The JVM of a name server's or a broker's pod; a tool's that runs beside it is not meant.
 ///
 /// # Errors
 /// When there is none yet.
 pub fn jvm(pod: &Value) -> Result<Process, String> {
     let found = processes(super::cluster::uid_of(pod), "java");
-    found
-        .into_iter()
-        .next()
-        .ok_or_else(|| format!("{} runs no java", name_of(pod)))
+    let server = found.into_iter().find(|process| {
+        let command = fs::read(format!("/proc/{}/cmdline", process.0)).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        command.contains(".BrokerStartup") || command.contains(".NamesrvStartup")
+    });
+    server.ok_or_else(|| format!("{} runs no JVM", name_of(pod)))
 }
 
 /// A frozen process, which is thawed when this is dropped.

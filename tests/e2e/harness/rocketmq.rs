@@ -282,11 +282,9 @@ impl Rocketmq {
     }
 }
 
-/// A RocketMQ tool, in any image that sets `ROCKETMQ_HOME`; its JVM gets by with little.
+/// A RocketMQ tool, in any image that sets `ROCKETMQ_HOME`.
 fn tool(program: &str, arguments: &str) -> String {
-    format!(
-        "cd \"$ROCKETMQ_HOME/bin\" && JAVA_OPT_EXT=\"-Xms64m -Xmx192m -Xmn32m\" sh ./{program} {arguments}"
-    )
+    format!("cd \"$ROCKETMQ_HOME/bin\" && sh ./{program} {arguments}")
 }
 
 /// The value after a key, up to the next comma.
