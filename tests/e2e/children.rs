@@ -121,6 +121,7 @@ async fn an_edited_child_becomes_what_it_was_and_no_pod_restarts_for_it() {
         let space = stage.namespace().await;
         let rocketmq = cluster(&space).await;
         let pods = rocketmq.pod_uids().await;
+        // Fields that the operator sets; what others add beside them is theirs.
         let edits = [
             (
                 "Service",
@@ -129,8 +130,8 @@ async fn an_edited_child_becomes_what_it_was_and_no_pod_restarts_for_it() {
             ),
             (
                 "Service",
-                "name-service",
-                json!({ "spec": { "ports": [{ "port": 1, "protocol": "TCP" }] } }),
+                "name-service-headless",
+                json!({ "spec": { "publishNotReadyAddresses": false } }),
             ),
             (
                 "ConfigMap",
@@ -146,7 +147,7 @@ async fn an_edited_child_becomes_what_it_was_and_no_pod_restarts_for_it() {
             (
                 "StatefulSet",
                 "broker-0-master",
-                json!({ "spec": { "template": { "spec": { "priority": 0, "hostNetwork": true } } } }),
+                json!({ "spec": { "template": { "spec": { "terminationGracePeriodSeconds": 5 } } } }),
             ),
             (
                 "PodDisruptionBudget",

@@ -4,82 +4,81 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use crate::harness::cluster::{name_of, repository, text};
-use crate::harness::stage::scenario;
+use crate::harness::stage::{NODE_PORT, scenario};
 
-/// The examples that the tests below apply; the article's has its story in `alone/article.rs`.
-const TOLD: [&str; 4] = [
-    "rocketmq_v1alpha1_rocketmq_cluster.yaml",
-    "rocketmq_v1alpha1_rocketmq_cluster_hostpath.yaml",
-    "rocketmq_v1alpha1_rocketmq_cluster_storageclass.yaml",
-    "rocketmq_v1alpha1_rocketmq_cluster_2m2s.yaml",
-];
+const ARTICLE: &str = "rocketmq_v1alpha1_rocketmq_cluster.yaml";
+const HOST_PATH: &str = "rocketmq_v1alpha1_rocketmq_cluster_host_path.yaml";
+const STORAGE_CLASS: &str = "rocketmq_v1alpha1_rocketmq_cluster_storage_class.yaml";
+const TWO_GROUPS: &str = "rocketmq_v1alpha1_rocketmq_cluster_two_groups.yaml";
+const GO_OPERATOR: &str = "go_operator_0.2.1.yaml";
+
+/// One example at a time: they ask for the processor time that users should give, and the node is small.
+static ROOM: Mutex<()> = Mutex::const_new(());
 
 #[test]
 fn no_example_is_untold() {
-    let files = std::fs::read_dir(repository().join("examples"))
-        .unwrap()
-        .map(|e| e.unwrap().file_name());
+    let files = std::fs::read_dir(repository().join("examples")).unwrap();
     let files: BTreeSet<String> = files
-        .map(|f| f.into_string().unwrap())
-        .filter(|f| f.contains(".yaml"))
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(files, TOLD.iter().map(|f| (*f).to_owned()).collect());
+    // The article's has its story in `alone/article.rs` too.
+    let told = [ARTICLE, HOST_PATH, STORAGE_CLASS, TWO_GROUPS, GO_OPERATOR];
+    assert_eq!(files, told.map(str::to_owned).into());
 }
 
-/// The objects of an example.
-fn objects(file: &str) -> Vec<Value> {
-    let yaml = std::fs::read_to_string(repository().join("examples").join(file)).unwrap();
-    let documents = serde_yaml_ng::Deserializer::from_str(&yaml);
-    let objects = documents.map(|d| <Value as serde::Deserialize>::deserialize(d).unwrap());
-    objects.filter(|o| !o.is_null()).collect()
+#[tokio::test]
+async fn the_articles_example_works_under_restricted_pod_security() {
+    it_works(3, ARTICLE, PodSecurity::Restricted).await;
 }
 
-/// Directories of the node that an example makes; only what was not there before is removed.
-struct Made(Vec<PathBuf>);
-
-impl Made {
-    fn by(objects: &[Value]) -> Self {
-        let paths = objects
-            .iter()
-            .filter(|o| text(o, "/spec/storageMode") == "HostPath");
-        let paths = paths.map(|o| PathBuf::from(text(o, "/spec/hostPath")));
-        Self(
-            paths
-                .filter(|p| !p.exists() && p.components().count() > 2)
-                .collect(),
-        )
-    }
+#[tokio::test]
+async fn the_host_path_example_works() {
+    it_works(3, HOST_PATH, PodSecurity::Privileged).await;
 }
 
-impl Drop for Made {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            if let Err(why) = std::fs::remove_dir_all(path) {
-                eprintln!("{}: {why}", path.display());
-            }
-        }
-    }
+#[tokio::test]
+async fn the_storage_class_example_works_under_restricted_pod_security() {
+    it_works(3, STORAGE_CLASS, PodSecurity::Restricted).await;
 }
 
-async fn it_works(pods: u32, file: &str, restricted: Restricted) {
+#[tokio::test]
+async fn the_example_of_two_groups_and_three_name_servers_works_under_restricted_pod_security() {
+    it_works(7, TWO_GROUPS, PodSecurity::Restricted).await;
+}
+
+#[tokio::test]
+async fn the_example_written_for_the_go_operator_works() {
+    let _port = NODE_PORT.lock().await;
+    it_works(3, GO_OPERATOR, PodSecurity::Privileged).await;
+}
+
+/// What the namespace admits.
+enum PodSecurity {
+    Restricted,
+    Privileged,
+}
+
+async fn it_works(pods: u32, file: &str, security: PodSecurity) {
     let objects = objects(file);
-    let _made = Made::by(&objects);
+    let named = |kind: &str| {
+        let found = objects.iter().find(|o| o["kind"] == kind);
+        name_of(found.unwrap_or_else(|| panic!("{file} has no {kind}"))).to_owned()
+    };
+    let _room = ROOM.lock().await;
+    let _directories = Directories::of(&objects);
     scenario(pods, async |stage| {
-        let space = match restricted {
-            Restricted::Yes => stage.restricted_namespace().await,
-            Restricted::No => stage.namespace().await,
+        let space = match security {
+            PodSecurity::Restricted => stage.restricted_namespace().await,
+            PodSecurity::Privileged => stage.namespace().await,
         };
         let path = Path::new("examples").join(file);
         space
             .kubectl(&["apply", "-f", path.to_str().unwrap()])
             .await
             .done();
-        let named = |kind: &str| {
-            let found = objects.iter().find(|o| o["kind"] == kind);
-            name_of(found.unwrap_or_else(|| panic!("{file} has no {kind}"))).to_owned()
-        };
         let rocketmq = space.rocketmq(&named("NameService"), &named("Broker"));
         rocketmq.wait_until_ready().await;
         rocketmq.messages_flow().await;
@@ -87,23 +86,36 @@ async fn it_works(pods: u32, file: &str, restricted: Restricted) {
     .await;
 }
 
-/// Whether an example is made for Pod Security `restricted`.
-enum Restricted {
-    Yes,
-    No,
+/// The objects of an example.
+fn objects(file: &str) -> Vec<Value> {
+    let yaml = std::fs::read_to_string(repository().join("examples").join(file)).unwrap();
+    let documents = serde_yaml_ng::Deserializer::from_str(&yaml);
+    let objects = documents.map(|document| <Value as serde::Deserialize>::deserialize(document).unwrap());
+    objects.filter(|object| !object.is_null()).collect()
 }
 
-#[tokio::test]
-async fn the_host_path_example_works() {
-    it_works(3, TOLD[1], Restricted::No).await;
+/// Directories of the node that an example makes. What was there before stays.
+struct Directories(Vec<PathBuf>);
+
+impl Directories {
+    fn of(objects: &[Value]) -> Self {
+        let used = objects
+            .iter()
+            .filter(|object| text(object, "/spec/storageMode") == "HostPath");
+        let used = used.map(|object| PathBuf::from(text(object, "/spec/hostPath")));
+        Self(
+            used.filter(|path| path.components().count() > 2 && !path.exists())
+                .collect(),
+        )
+    }
 }
 
-#[tokio::test]
-async fn the_storage_class_example_works() {
-    it_works(3, TOLD[2], Restricted::Yes).await;
-}
-
-#[tokio::test]
-async fn the_example_of_two_masters_with_replicas_and_three_name_servers_works() {
-    it_works(7, TOLD[3], Restricted::Yes).await;
+impl Drop for Directories {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            if let Err(why) = std::fs::remove_dir_all(path) {
+                eprintln!("{}: {why}", path.display());
+            }
+        }
+    }
 }

@@ -2,15 +2,10 @@
 
 use std::path::Path;
 
-use tokio::sync::Mutex;
-
 use crate::harness::cluster::{text, uid_of};
 use crate::harness::fixtures::{Image, NEWEST, Storage, broker, name_service};
-use crate::harness::stage::{Space, scenario};
+use crate::harness::stage::{NODE_PORT, Space, scenario};
 use crate::harness::wait::seconds;
-
-/// Port 9876 of the node: one name server at a time.
-static NODE_PORT: Mutex<()> = Mutex::const_new(());
 
 /// Messages that were sent before all pods are deleted are received after it.
 async fn data_outlives_the_pods(space: &Space, storage: &Storage, image: Image) {

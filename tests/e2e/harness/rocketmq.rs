@@ -225,22 +225,20 @@ impl Rocketmq {
 
     /// Runs the quickstart Consumer in a pod of this cluster until it has received all of these.
     pub async fn consume(&self, pod: &str, sent: &BTreeSet<String>) {
-        // The Consumer never ends by itself, and ending kubectl does not end what it started in the pod.
-        let script = format!(
-            "timeout 100 sh -c '{}'",
-            tool("tools.sh", "org.apache.rocketmq.example.quickstart.Consumer")
-        );
+        // It never ends by itself, but for trouble at its start; and ending kubectl does not end what it started in the pod.
+        let consumer = tool("tools.sh", "org.apache.rocketmq.example.quickstart.Consumer");
+        let script = format!("timeout 150 sh -c 'while :; do {consumer}; done' 2>&1");
         let mut child = Command::new("kubectl")
             .args(["-n", &self.space.name, "exec", pod, "--", "sh", "-c", &script])
             .env("KUBECONFIG", kubeconfig())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut missing = sent.clone();
+        let mut last = String::new();
         let receiving = async {
             while let Ok(Some(line)) = lines.next_line().await {
                 // One line may tell of several messages.
@@ -250,14 +248,20 @@ impl Rocketmq {
                 if missing.is_empty() {
                     break;
                 }
+                last = line;
             }
         };
-        let ended = timeout(Duration::from_secs(100), receiving).await;
+        let ended = timeout(Duration::from_secs(150), receiving).await;
         assert!(
             missing.is_empty(),
-            "{} of {} messages were not received ({ended:?}): {missing:?}",
+            "{} of {} messages were not received ({}); the Consumer said last: {last}",
             missing.len(),
-            sent.len()
+            sent.len(),
+            if ended.is_ok() {
+                "the Consumer ended"
+            } else {
+                "it took too long"
+            },
         );
     }
 

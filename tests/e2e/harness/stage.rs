@@ -17,6 +17,8 @@ use super::wait::{seconds, until, wait_for};
 /// How many RocketMQ pods all stories together may run: what two cores start in bearable time.
 const ROOM: u32 = 18;
 static PODS: Semaphore = Semaphore::const_new(ROOM as usize);
+/// Port 9876 of the node, which one name server on the host network at a time can have. Taken before `scenario`.
+pub static NODE_PORT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Numbers the namespaces of this run.
 static NAMESPACES: AtomicU32 = AtomicU32::new(0);
 /// No story takes longer.
