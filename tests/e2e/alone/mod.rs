@@ -4,3 +4,4 @@ mod article;
 mod bench;
 mod idle;
 mod killed;
+mod restart;
