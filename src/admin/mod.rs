@@ -11,6 +11,8 @@ mod message;
 mod client_tests;
 #[cfg(test)]
 mod fake_tests;
+#[cfg(test)]
+mod fixture_tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
