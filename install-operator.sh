@@ -174,12 +174,13 @@ explain() {
     echo; echo "Events:"; on get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 12
     echo; echo "Log:"; on logs deployment/rocketmq-operator --tail=20 2>&1 || true
     on logs -l "$selector" --previous --tail=20 2>/dev/null || true
+    on get pods -l "$selector" -o jsonpath='{range .items[*].status.containerStatuses[*].lastState.terminated}{"Its last run ended with code "}{.exitCode}{" ("}{.reason}{")\n"}{end}'
     echo
     case "$reason $state" in
       *ImagePull* | *ErrImage* | *InvalidImageName*)
         echo "What to do: the node cannot get the image $shown_image. Push it to a registry that the nodes reach and name it with --image,"
         echo "or load it into the nodes (kind load docker-image, minikube image load)." ;;
-      *CrashLoop* | *Error*) echo "What to do: the operator starts and stops again; the log above says why." ;;
+      *CrashLoop* | *Error*) echo "What to do: the operator starts and stops again; its log and exit code above say why. Code 137 means it was killed, for example for its memory limit." ;;
       *forbidden*) echo "What to do: a policy of the cluster or the namespace refuses the pod; the message above names it." ;;
       *Pending*) echo "What to do: no node takes the pod; the events above say what it lacks." ;;
       *) echo "What to do: if the pod runs but is not ready, the log above says what it waits for." ;;

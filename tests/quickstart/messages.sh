@@ -7,8 +7,9 @@ in_broker() { # script, arguments...
   on exec -i broker-0-master-0 -c broker -- env NAMESRV_ADDR=name-service:9876 _JAVA_OPTIONS='-Xms64m -Xmx128m -Xmn32m' sh -c "$@"
 }
 
-acknowledged() { grep 'sendStatus=SEND_OK' "$state/producer.log" | grep -oE '[[ ]msgId=[0-9A-F]+' | sed 's/.*=//' | sort -u; }
-arrived() { { grep 'Receive New Messages' "$state/consumer.log" || true; } | grep -oE 'UNIQ_KEY=[0-9A-F]+' | sed 's/.*=//' | sort -u; }
+# The ids of messages, each once, in order; none is no failure.
+acknowledged() { sed -nE '/sendStatus=SEND_OK/s/.*[[ ]msgId=([0-9A-F]+).*/\1/p' "$state/producer.log" | sort -u; }
+arrived() { tr ' ,{}' '\n' <"$state/consumer.log" | sed -nE 's/^UNIQ_KEY=([0-9A-F]+).*/\1/p' | sort -u; }
 
 send_and_receive() {
   local sent received deadline consumer
@@ -25,6 +26,7 @@ send_and_receive() {
   # The Consumer never ends by itself. It is stopped by the end of its input, so that nothing stays behind in the container even if this
   # script is killed.
   say "\$ sh \$ROCKETMQ_HOME/bin/tools.sh org.apache.rocketmq.example.quickstart.Consumer"
+  : >"$state/consumer.log"
   rm -f "$state/stop"; mkfifo "$state/stop"
   exec 9<>"$state/stop"
   # shellcheck disable=SC2016
