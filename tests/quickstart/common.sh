@@ -17,7 +17,7 @@ package_of() {
   case $1 in
     java | javac) echo openjdk-17-jdk-headless ;;
     mvn) echo maven ;;
-    go) echo golang ;;
+    go) echo golang ;; # Debian 13's; older ones cannot fetch the Go that tests/cluster asks for
     cargo) echo '(none: https://rustup.rs, version 1.95 or newer)' ;;
     cc) echo gcc libc6-dev ;;
     kubectl) echo kubernetes-client ;;
@@ -50,10 +50,18 @@ need_tools() {
 $(printf '%s\n' "${packages[@]}")"
 }
 
+# Ends where Go is too old to fetch the version that tests/cluster asks for by itself.
+need_new_go() {
+  local minor
+  minor=$(go version | sed -nE 's/^go version go1\.([0-9]+).*/\1/p')
+  [ "${minor:-99}" -ge 21 ] || die "$(go version) is too old: tests/cluster needs Go 1.21 or newer (Debian 13, or https://go.dev/dl)"
+}
+
 # ---- the project's own cluster ----------------------------------------------------------------------------------------------------
 own_cluster_up() {
   [ "$(uname -s)/$(id -u)" = Linux/0 ] ||
     die "the project's own cluster needs Linux and root. Run this as root, or start a kind, minikube or Docker Desktop cluster, or name one: CONTEXT=..."
+  need_new_go
   "$cluster" up </dev/null
   use_own_cluster
 }
