@@ -6,7 +6,7 @@ use crate::harness::cluster::{name_of, uid_of};
 use crate::harness::fixtures::{Storage, broker, name_service};
 use crate::harness::rocketmq::Rocketmq;
 use crate::harness::stage::{Space, scenario};
-use crate::harness::wait::seconds;
+use crate::harness::wait::{START, seconds};
 
 /// Every object of these kinds that is not Kubernetes' own.
 async fn children(space: &Space, kinds: &[&str]) -> Vec<(String, Value)> {
@@ -105,7 +105,7 @@ async fn a_deleted_stateful_set_comes_back_with_its_data() {
             })
             .await;
         space
-            .wait_for("the broker is listed again", seconds(150), async || {
+            .wait_for("the broker is listed again", START, async || {
                 rocketmq.everything_is_listed().await
             })
             .await;

@@ -6,7 +6,7 @@ use crate::harness::cluster::condition;
 use crate::harness::fixtures::{Image, broker, name_service};
 use crate::harness::rocketmq::Rocketmq;
 use crate::harness::stage::scenario;
-use crate::harness::wait::seconds;
+use crate::harness::wait::{START, seconds};
 use crate::harness::wire::{Sent, send};
 
 /// Longer than a broker waits for its replica (5 s, and 3 s on 5.x).
@@ -26,14 +26,12 @@ async fn send_to_master(rocketmq: &Rocketmq, body: &str) -> Sent {
 async fn sends_are_acknowledged(rocketmq: &Rocketmq) {
     rocketmq
         .space
-        .wait_for(
-            "a send is acknowledged",
-            seconds(60),
-            async || match send_to_master(rocketmq, "before").await {
+        .wait_for("a send is acknowledged", START, async || {
+            match send_to_master(rocketmq, "before").await {
                 Sent::Ok => Ok(()),
                 other => Err(format!("{other:?}")),
-            },
-        )
+            }
+        })
         .await;
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::harness::cluster::{text, uid_of};
 use crate::harness::fixtures::{Image, NEWEST, Storage, broker, name_service};
 use crate::harness::stage::{NODE_PORT, Space, scenario};
-use crate::harness::wait::seconds;
+use crate::harness::wait::START;
 
 /// Messages that were sent before all pods are deleted are received after it.
 async fn data_outlives_the_pods(space: &Space, storage: &Storage, image: Image) {
@@ -18,17 +18,16 @@ async fn data_outlives_the_pods(space: &Space, storage: &Storage, image: Image) 
     let old = uid_of(&rocketmq.pod(0, 0).await).to_owned();
     space.delete("Pod", &rocketmq.pod_name(0, 0)).await;
     space
-        .wait_for("another pod takes its place", seconds(120), async || match space
-            .get("Pod", &rocketmq.pod_name(0, 0))
-            .await
-        {
-            Some(pod) if uid_of(&pod) != old => Ok(()),
-            Some(_) => Err("the old one is still there".into()),
-            None => Err("there is none".into()),
+        .wait_for("another pod takes its place", START, async || {
+            match space.get("Pod", &rocketmq.pod_name(0, 0)).await {
+                Some(pod) if uid_of(&pod) != old => Ok(()),
+                Some(_) => Err("the old one is still there".into()),
+                None => Err("there is none".into()),
+            }
         })
         .await;
     space
-        .wait_for("the new broker is listed", seconds(120), async || {
+        .wait_for("the new broker is listed", START, async || {
             rocketmq.everything_is_listed().await
         })
         .await;

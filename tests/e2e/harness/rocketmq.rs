@@ -13,7 +13,7 @@ use super::cluster::{Said, kubeconfig, name_of, run, text};
 use super::fixtures::Fixture;
 use super::node;
 use super::stage::Space;
-use super::wait::seconds;
+use super::wait::START;
 use super::wire::{self, Listed};
 
 /// A RocketMQ cluster: one NameService, one Broker.
@@ -181,7 +181,7 @@ impl Rocketmq {
     /// Runs a script by `sh` in a pod of this cluster.
     pub async fn exec(&self, pod: &str, script: &str) -> Said {
         let args = ["-n", &self.space.name, "exec", pod, "--", "sh", "-c", script];
-        run("kubectl", &args, "", seconds(120)).await
+        run("kubectl", &args, "", START).await
     }
 
     /// `mqadmin clusterList`, asked in the first master's pod.

@@ -22,7 +22,7 @@ pub static NODE_PORT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(())
 /// Numbers the namespaces of this run.
 static NAMESPACES: AtomicU32 = AtomicU32::new(0);
 /// No story takes longer.
-const STORY: Duration = Duration::from_mins(10);
+const STORY: Duration = Duration::from_mins(15);
 
 /// Tells a story that shares the operator with others and needs so many RocketMQ pods at most.
 pub async fn scenario(pods: u32, story: impl AsyncFnOnce(&Stage)) {
@@ -298,7 +298,7 @@ impl Space {
 
     /// Waits until an object is ready for the newest generation of its spec.
     pub async fn wait_until_ready(&self, kind: &str, name: &str) -> Value {
-        self.wait_for_condition(kind, name, "Ready", "True", seconds(240))
+        self.wait_for_condition(kind, name, "Ready", "True", seconds(420))
             .await
     }
 

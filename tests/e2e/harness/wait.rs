@@ -7,6 +7,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 /// How often a condition is looked at.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// Within this a JVM starts, however busy the node is.
+pub const START: Duration = seconds(300);
+
 /// So many seconds; reads better in a story.
 pub const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
