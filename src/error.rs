@@ -8,7 +8,7 @@ use crate::admin;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The Kubernetes API refused or failed a request.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {}", said(source))]
     Kube {
         /// What was being done, in words: "apply StatefulSet default/broker-0-master".
         action: String,
@@ -32,6 +32,14 @@ pub enum Error {
     /// A reconcile panicked: a bug, contained to the object it happened on.
     #[error("panicked: {0}")]
     Panicked(String),
+}
+
+/// What the API server said, without what surrounds it; any other failure in its own words.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
+        other => other.to_string(),
+    }
 }
 
 /// The closed set of error classes: a metric label, an event reason, and what the backoff goes by.

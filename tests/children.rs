@@ -79,7 +79,9 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
         objects.add(&broker::children::disruption_budget(&valid, group));
     }
     for member in valid.shape.members() {
-        objects.add(&broker::children::member_service(&valid, user.ports, member));
+        objects.add(&broker::children::member_service(
+            &valid, user.ports, member, None,
+        ));
         let set = broker::children::broker_set(&valid, &user, member, "198.19.0.10");
         objects.add(&set.config);
         objects.add(&set.set);

@@ -1,13 +1,16 @@
 //! Carries out a plan: every write of a `Broker` but its status.
 
+use kube::ResourceExt;
+
 use super::children;
-use super::config::UserConfig;
+use super::config::{Ports, UserConfig};
 use super::plan::{Plan, SetPlan};
 use super::status::Done;
-use super::valid::Valid;
+use super::valid::{Member, Valid};
 use crate::context::{self, Context};
-use crate::error::Error;
+use crate::error::{Class, Error};
 use crate::k8s::apply::Hand;
+use crate::k8s::labels::ADVERTISED;
 use crate::workload::replace;
 use crate::workload::set::Verdict;
 
@@ -33,8 +36,7 @@ pub(super) async fn apply(
     };
 
     for member in valid.shape.members() {
-        hand.ensure(&children::member_service(valid, user.ports, member), service)
-            .await?;
+        write_service(&mut hand, valid, user.ports, member, ctx).await?;
     }
     hand.ensure(&children::headless_service(valid, user.ports), service)
         .await?;
@@ -55,6 +57,39 @@ pub(super) async fn apply(
     })
 }
 
+/// Writes the Service of one broker. One that was deleted gets its address back, because the broker and its clients go
+/// on using it; only if somebody else has taken that address is there a new one.
+async fn write_service(
+    hand: &mut Hand<'_>,
+    valid: &Valid,
+    ports: Ports,
+    member: Member,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let (namespace, name) = (valid.target.namespace.as_str(), member.name(&valid.name));
+    let cached = context::get(&ctx.stores.services, namespace, &name).map(|service| service.metadata.clone());
+    let set = context::get(&ctx.stores.stateful_sets, namespace, &name)
+        .filter(|set| valid.target.owns(&set.metadata));
+    let before = set
+        .as_ref()
+        .and_then(|set| set.annotations().get(ADVERTISED))
+        .filter(|_| cached.is_none());
+    let desired = |address: Option<&str>| children::member_service(valid, ports, member, address);
+    let written = hand
+        .ensure(&desired(before.map(String::as_str)), |_| cached)
+        .await;
+    match written {
+        Err(err) if before.is_some() && err.class() == Class::Invalid => {
+            tracing::warn!(%err, service = name, namespace, "a Service cannot have its address back");
+            hand.ensure(&desired(None), |_| None).await?;
+        }
+        other => {
+            other?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes one broker: its configuration, then its StatefulSet.
 async fn write_set(hand: &mut Hand<'_>, valid: &Valid, plan: &SetPlan, ctx: &Context) -> Result<(), Error> {
     let namespace = valid.target.namespace.as_str();
@@ -63,6 +98,10 @@ async fn write_set(hand: &mut Hand<'_>, valid: &Valid, plan: &SetPlan, ctx: &Con
         |name: &str| context::get(&ctx.stores.config_maps, namespace, name).map(|map| map.metadata.clone());
     let live = context::get(&ctx.stores.stateful_sets, namespace, &name);
     match plan.verdict {
+        // Without its configuration the pod could not start again.
+        Verdict::Pending if map(&format!("{name}-config")).is_none() => {
+            hand.ensure(&plan.desired.config, map).await?;
+        }
         Verdict::Pending => {}
         Verdict::Recreate => {
             if let Some(live) = live {

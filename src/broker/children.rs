@@ -10,7 +10,9 @@ use super::config::{self, COMMON_KEY, Ports, UserConfig};
 use super::valid::{Member, Valid};
 use crate::api::ReplicationMode;
 use crate::k8s::apply::hash;
-use crate::k8s::labels::{self, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, ROLE};
+use crate::k8s::labels::{
+    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, ROLE,
+};
 use crate::k8s::service;
 use crate::workload::fields::PodFields;
 use crate::workload::template::{Role, config_map_volume, template};
@@ -105,15 +107,19 @@ fn named(ports: Ports) -> Vec<(&'static str, i32)> {
     vec![("vip", ports.vip()), ("main", ports.main), ("ha", ports.ha)]
 }
 
-/// The Service whose address clients keep, whatever pod is behind it.
+/// The Service whose address clients keep, whatever pod is behind it; with `address`, if it had one before.
 #[must_use]
-pub fn member_service(valid: &Valid, ports: Ports, member: Member) -> Service {
+pub fn member_service(valid: &Valid, ports: Ports, member: Member, address: Option<&str>) -> Service {
     let metadata = valid
         .target
         .meta(&member.name(&valid.name), member_labels(valid, member));
     let mut selector = labels::broker_selector(&valid.name);
     selector.insert(POD_NAME.to_owned(), member.pod_name(&valid.name));
-    service::cluster_ip(metadata, selector, &named(ports))
+    let mut service = service::cluster_ip(metadata, selector, &named(ports));
+    if let Some(spec) = service.spec.as_mut() {
+        spec.cluster_ip = address.map(ToOwned::to_owned);
+    }
+    service
 }
 
 /// At most one member of a group is evicted at a time, and a broken one never holds up a node's drain.
@@ -178,8 +184,13 @@ pub fn broker_set(valid: &Valid, user: &UserConfig, member: Member, service_ip: 
         replicas: 1,
         retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
     };
+    let mut set = set::stateful_set(&valid.target, shape, &valid.storage, template);
+    if !service_ip.is_empty() {
+        let annotations = set.metadata.annotations.get_or_insert_default();
+        annotations.insert(ADVERTISED.to_owned(), service_ip.to_owned());
+    }
     BrokerSet {
-        set: set::stateful_set(&valid.target, shape, &valid.storage, template),
+        set,
         config: ConfigMap {
             metadata: valid.target.meta(&config_name, labels),
             data: Some(parts),

@@ -193,23 +193,34 @@ impl Observed {
             return Some(why.clone());
         }
         let expected = seen.advertised(valid, user);
-        let missing: Vec<&str> = self
+        let doubts: Vec<String> = self
             .views
             .iter()
-            .filter(|view| !view.lists(valid, seen.member, expected.as_deref()))
-            .map(|view| view.name.as_str())
+            .filter_map(|view| view.doubt(valid, seen.member, expected.as_deref()))
             .collect();
-        (!missing.is_empty()).then(|| format!("not listed by {}", missing.join(", ")))
+        (!doubts.is_empty()).then(|| doubts.join(", "))
     }
 }
 
 impl View {
-    fn lists(&self, valid: &Valid, member: Member, expected: Option<&str>) -> bool {
-        let Ok(info) = &self.lists else { return false };
-        info.brokers
-            .get(&valid.broker_name(member.group))
-            .is_some_and(|data| {
-                data.cluster == valid.name && data.addresses.get(&member.id()).map(String::as_str) == expected
-            })
+    /// Why this name server does not send clients to the broker where it is; `None` if it does.
+    fn doubt(&self, valid: &Valid, member: Member, expected: Option<&str>) -> Option<String> {
+        let name = &self.name;
+        let info = match &self.lists {
+            Ok(info) => info,
+            Err(why) => return Some(format!("{name} does not tell its brokers ({why})")),
+        };
+        let data = info.brokers.get(&valid.broker_name(member.group));
+        match data.and_then(|data| data.addresses.get(&member.id())) {
+            None => Some(format!("not listed by {name}")),
+            Some(_) if data.is_some_and(|data| data.cluster != valid.name) => {
+                Some(format!("listed by {name} in another cluster"))
+            }
+            Some(address) if Some(address.as_str()) != expected => Some(format!(
+                "listed by {name} at {address} instead of {}",
+                expected.unwrap_or("an address of its own")
+            )),
+            Some(_) => None,
+        }
     }
 }

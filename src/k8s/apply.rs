@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -112,7 +113,7 @@ pub enum Ensured<K> {
     Unchanged,
     /// The object was written; this is what the API server made of it.
     Written(Box<K>),
-    /// The object is being deleted; it is written again once it is gone.
+    /// The object, or its namespace, is being deleted; it is written again once it is gone.
     Deleting,
     /// An object of this name belongs to somebody else and was left alone.
     Foreign(Foreign),
@@ -191,6 +192,14 @@ pub fn hash(value: &impl Serialize) -> String {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
+/// Whether an object cannot be made because its namespace is being deleted, with all that is in it.
+fn namespace_ends(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
+}
+
 /// Makes `desired` true. `cached` is the metadata that our caches hold of it, if any; where they leave a doubt the
 /// object is read before it is written.
 pub async fn ensure<K>(
@@ -241,10 +250,10 @@ where
         }
     }
     let params = PatchParams::apply(FIELD_MANAGER).force().validation_strict();
-    let written = api
-        .patch(&key.name, &params, &Patch::Apply(desired))
-        .await
-        .map_err(Error::kube(format!("apply {what}")))?;
+    let written = match api.patch(&key.name, &params, &Patch::Apply(desired)).await {
+        Err(kube::Error::Api(status)) if namespace_ends(&status) => return Ok(Ensured::Deleting),
+        written => written.map_err(Error::kube(format!("apply {what}")))?,
+    };
     let entry = Entry {
         intent,
         uid: written.uid(),

@@ -31,6 +31,9 @@ pub const INTENT: &str = "rocketmq.apache.org/intent";
 pub const CONFIG_HASH: &str = "rocketmq.apache.org/config-hash";
 /// Annotation on the ConfigMap that holds `NAMESRV_ADDR`: the same list, readable from metadata alone.
 pub const NAME_SERVERS: &str = "rocketmq.apache.org/name-servers";
+/// Annotation on a broker's StatefulSet: the address of its Service that the broker advertises, so that a Service that
+/// was deleted comes back with it.
+pub const ADVERTISED: &str = "rocketmq.apache.org/advertised-address";
 /// Annotation of users on a custom resource: `"true"` stops every write but that of the status.
 pub const PAUSED: &str = "rocketmq.apache.org/paused";
 /// Annotation of users on a custom resource: `keep` runs the image's own command instead of the operator's.

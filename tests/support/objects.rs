@@ -145,6 +145,10 @@ impl Objects {
         let mut next = stored.object.clone();
         let mut applied = stored.applied.clone();
         merge::apply(&mut next, applied.get(&manager).unwrap_or(&Value::Null), &intent);
+        // As the API server does: a Service that says no address keeps the one it has.
+        if key.resource == "services" && next["spec"]["clusterIP"].is_null() {
+            next["spec"]["clusterIP"] = stored.object["spec"]["clusterIP"].clone();
+        }
         applied.insert(manager, intent);
         let next = self.store_over(key, next)?;
         if let Some(stored) = self.stored.get_mut(key) {
