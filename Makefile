@@ -13,7 +13,7 @@ quickstart: ## a RocketMQ cluster under the operator, and messages through it (C
 quickstart-down: ## remove all that `make quickstart` made
 	@tests/quickstart/down
 
-test: ## all tests, the end-to-end ones on the project's own local cluster (KEEP=1 leaves it up)
+test: ## all tests, a short form of the end-to-end ones, on the project's own local cluster (E2E=all: whole; KEEP=1 leaves it up)
 	@tests/all
 
 e2e: ## the end-to-end tests alone (FILTER=... runs those whose name has it; the cluster stays up)
