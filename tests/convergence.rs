@@ -3,6 +3,7 @@
 
 mod support;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use rocketmq_operator::api::{Broker, NameService};
 use support::api::Failure;
 use support::fixtures::{broker, name_service};
@@ -63,4 +64,28 @@ async fn a_write_that_fails_whichever_it_is_changes_nothing_in_the_end() {
             is_as(&mut world, &calm, &format!("{failure:?} at write {write}")).await;
         }
     }
+}
+
+#[tokio::test]
+async fn an_operator_that_restarts_writes_nothing() {
+    let mut world = asked_for(2);
+    world.settle().await;
+    world.api.writes();
+    world.restart_operator();
+    world.settle().await;
+    assert_eq!(world.api.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_edited_or_no_longer_wanted_while_no_operator_ran_is_mended_by_the_next_one() {
+    let mut world = asked_for(1);
+    world.settle().await;
+    let calm = world.snapshot();
+    world.edit::<ConfigMap>(
+        "mq/orders-start",
+        &serde_json::json!({"data": {"start.sh": "exit 1"}}),
+    );
+    world.restart_operator();
+    world.settle().await;
+    assert_eq!(world.snapshot(), calm);
 }

@@ -1,7 +1,7 @@
 //! Server-side apply of whole objects: only what changed is written, and nobody else's object is adopted.
 //!
-//! An object is written when what we want of it changed, or when the object did. Neither is kept on disk: a new
-//! process writes each object once (the API server makes no new version of an equal one) and is silent from then on.
+//! An object is written when what we want of it changed, or when the object did. While a process runs it remembers what it
+//! made; a new one reads each object once and compares it with what it wants, so an operator that restarts writes nothing.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -14,6 +14,7 @@ use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::conditions::Says;
@@ -192,6 +193,54 @@ pub fn hash(value: &impl Serialize) -> String {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
+/// The object with the hash of what we want of it as an annotation, unless it carries one already: by it a new process
+/// tells that nothing has to be taken away from the object.
+fn marked<K: Resource + Clone>(desired: &K, intent: &str) -> K {
+    let mut desired = desired.clone();
+    let annotations = desired.meta_mut().annotations.get_or_insert_default();
+    annotations
+        .entry(labels::INTENT.to_owned())
+        .or_insert_with(|| intent.to_owned());
+    desired
+}
+
+/// Whether an object is what we want already: it carries the same hash, and all that we want is in it.
+fn is_already(live: &impl Serialize, desired: &impl Serialize) -> bool {
+    match (serde_json::to_value(live), serde_json::to_value(desired)) {
+        (Ok(live), Ok(desired)) => holds_all(&live, &desired),
+        _ => false,
+    }
+}
+
+/// Whether `live` has everything that `wanted` has; lists must match item by item, beside them the API server adds its
+/// defaults. What is empty may be absent, as the API server stores it.
+fn holds_all(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
+            live.get(key)
+                .map_or_else(|| is_empty(wanted), |live| holds_all(live, wanted))
+        }),
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len()
+                && live
+                    .iter()
+                    .zip(wanted)
+                    .all(|(live, wanted)| holds_all(live, wanted))
+        }
+        (live, wanted) => live == wanted,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// Whether an object cannot be made because its namespace is being deleted, with all that is in it.
 fn namespace_ends(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
@@ -222,6 +271,7 @@ where
     };
     let owner = target.owner.uid.as_str();
     let intent = hash(desired);
+    let desired = &marked(desired, &intent);
     if let Some(live) = cached
         && target.owns(live)
         && live.deletion_timestamp.is_none()
@@ -231,21 +281,28 @@ where
     }
     let api = Api::<K>::namespaced(ctx.client.clone(), &target.namespace);
     let what = format!("{} {}/{}", key.kind, key.namespace, key.name);
+    let remember = |of: &ObjectMeta| {
+        let entry = Entry {
+            intent: intent.clone(),
+            uid: of.uid.clone(),
+            mark: mark(of),
+        };
+        ctx.applied
+            .remember(owner, key.clone(), entry, |uid| ctx.stores.has_owner(uid));
+    };
     let fresh = api
-        .get_metadata_opt(&key.name)
+        .get_opt(&key.name)
         .await
         .map_err(Error::kube(format!("read {what}")))?;
     if let Some(fresh) = &fresh {
-        if !target.owns(&fresh.metadata) {
-            return Ok(Ensured::Foreign(Foreign::new::<K>(&fresh.metadata)));
+        if !target.owns(fresh.meta()) {
+            return Ok(Ensured::Foreign(Foreign::new::<K>(fresh.meta())));
         }
-        if fresh.metadata.deletion_timestamp.is_some() {
+        if fresh.meta().deletion_timestamp.is_some() {
             return Ok(Ensured::Deleting);
         }
-        if ctx
-            .applied
-            .holds(owner, &key, &intent, &fresh.metadata, desired.meta())
-        {
+        if is_already(fresh, desired) {
+            remember(fresh.meta());
             return Ok(Ensured::Unchanged);
         }
     }
@@ -254,13 +311,7 @@ where
         Err(kube::Error::Api(status)) if namespace_ends(&status) => return Ok(Ensured::Deleting),
         written => written.map_err(Error::kube(format!("apply {what}")))?,
     };
-    let entry = Entry {
-        intent,
-        uid: written.uid(),
-        mark: mark(written.meta()),
-    };
-    ctx.applied
-        .remember(owner, key, entry, |uid| ctx.stores.has_owner(uid));
+    remember(written.meta());
     Ok(Ensured::Written(Box::new(written)))
 }
 
@@ -310,6 +361,29 @@ impl<'a> Hand<'a> {
                 self.foreign.push(foreign);
                 Ok(false)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn defaults_beside_what_we_want_are_no_difference_and_a_changed_or_missing_value_is() {
+        let wanted = json!({"spec": {"ports": [{"port": 1}], "empty": {}, "none": ""}});
+        assert!(holds_all(
+            &json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "type": "ClusterIP"}, "status": {}}),
+            &wanted
+        ));
+        for other in [
+            json!({"spec": {"ports": [{"port": 2}]}}),
+            json!({"spec": {"ports": [{"port": 1}, {"port": 2}]}}),
+            json!({"spec": {}}),
+            json!({}),
+        ] {
+            assert!(!holds_all(&other, &wanted), "{other}");
         }
     }
 }
