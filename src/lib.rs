@@ -10,6 +10,7 @@
 //! | [`workload`] | what name servers and brokers have in common: pods, storage, the start script, when a set may be written |
 //! | [`k8s`] | server-side apply, labels, conditions, what a pod tells about its troubles |
 //! | [`runtime`] | all of kube-runtime's machinery: watches, guards, the lease, metrics, logs |
+//! | [`properties`] | Java properties, the format of `broker.conf` and of live changes to it |
 //! | [`settings`], [`context`], [`error`] | what the process was told, what a reconcile holds, what can go wrong |
 //!
 //! Arrows point one way: a reconciler knows `api`, `admin` and `k8s`; none of those knows a reconciler.
@@ -22,6 +23,7 @@ pub mod context;
 pub mod error;
 pub mod k8s;
 pub mod name_service;
+pub mod properties;
 #[allow(clippy::disallowed_methods, reason = "waiting is what this room is for")]
 pub mod runtime;
 pub mod settings;

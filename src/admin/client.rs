@@ -5,14 +5,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
 use tokio::time::Instant;
 
 use super::connection::{Connection, Failure};
 use super::frame::Frame;
-use super::message::{self, Request};
-use super::{Admin, BrokerConfig, ClusterInfo, Error, RuntimeInfo};
+use super::message::{Pace, Request, Server};
+use super::{Credentials, Error};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +19,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// A request, from asking it to its answer, with the connection if there is none yet.
     pub call: Duration,
+    /// The same, of a request whose answer is a whole table, or before which a broker registers on its name servers.
+    pub long_call: Duration,
     /// How long an unused connection is kept; servers close it after 120 s.
     pub idle: Duration,
 }
@@ -30,14 +30,32 @@ impl Default for Deadlines {
         Self {
             connect: Duration::from_secs(2),
             call: Duration::from_secs(3),
+            long_call: Duration::from_secs(15),
             idle: Duration::from_secs(30),
         }
     }
 }
 
-/// Asks RocketMQ over TCP. Calls to one address share a connection, and no call waits for another one's answer.
-#[derive(Debug, Default)]
+impl Deadlines {
+    /// How long a request of that pace may take.
+    pub(super) fn of(&self, pace: Pace) -> Duration {
+        match pace {
+            Pace::Quick => self.call,
+            Pace::Slow => self.long_call,
+        }
+    }
+}
+
+/// Asks RocketMQ over TCP. Calls to one address share a connection, and no call waits for another one's answer. Cheap to
+/// clone; all clones share their connections, also those that sign with other [`Credentials`].
+#[derive(Clone, Debug, Default)]
 pub struct TcpAdmin {
+    shared: Arc<Shared>,
+    credentials: Option<Credentials>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
     deadlines: Deadlines,
     opaque: AtomicI32,
     connections: Arc<Connections>,
@@ -48,40 +66,60 @@ pub struct TcpAdmin {
 struct Connections(Mutex<HashMap<String, Connection>>);
 
 impl TcpAdmin {
-    /// A client with these deadlines.
+    /// A client with these deadlines, that signs nothing.
     #[must_use]
     pub fn new(deadlines: Deadlines) -> Self {
-        Self {
+        let shared = Shared {
             deadlines,
-            ..Self::default()
+            ..Shared::default()
+        };
+        Self {
+            shared: Arc::new(shared),
+            credentials: None,
         }
     }
 
-    async fn ask<T>(
+    /// One that shares the connections and asks brokers as that account.
+    pub(super) fn with_credentials(&self, credentials: Option<Credentials>) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            credentials,
+        }
+    }
+
+    /// Asks, and reads the answer.
+    pub(super) async fn ask<T>(
         &self,
         address: &str,
         request: Request,
-        read: fn(&[u8]) -> Result<T, String>,
+        read: impl FnOnce(&Frame) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let body = self.call(address, request).await?;
-        read(&body).map_err(|reason| Error::Malformed {
+        let name = request.code.name;
+        let frame = self.call(address, request).await?;
+        read(&frame).map_err(|reason| Error::Malformed {
             address: address.to_owned(),
-            request: request.name,
+            request: name,
             reason,
         })
     }
 
-    /// A connection that was idle may just have ended: a new one is tried once. All requests only read, so one that the
-    /// server took before it went away may be made again.
-    async fn call(&self, address: &str, request: Request) -> Result<Bytes, Error> {
-        let deadline = Instant::now() + self.deadlines.call;
-        let mut answer = self.call_once(address, request, deadline).await;
-        if answer == Err(Failure::Closed) {
-            answer = self.call_once(address, request, deadline).await;
+    /// A connection that was idle may just have ended: a new one is tried once. The server may have taken the request
+    /// before it went away; every request that we make may be made again.
+    async fn call(&self, address: &str, mut request: Request) -> Result<Frame, Error> {
+        if let Some(credentials) = &self.credentials
+            && request.code.server == Server::Broker
+        {
+            credentials.sign(&mut request.fields, &request.body);
         }
-        let (address, request, after) = (address.to_owned(), request.name, self.deadlines.call);
+        let after = self.shared.deadlines.of(request.code.pace);
+        let deadline = Instant::now() + after;
+        let mut answer = self.call_once(address, &request, deadline).await;
+        if answer == Err(Failure::Closed) {
+            answer = self.call_once(address, &request, deadline).await;
+        }
+        let (address, request) = (address.to_owned(), request.code.name);
         match answer {
-            Ok(frame) if frame.code == 0 => Ok(frame.body),
+            Ok(frame) if frame.code == 0 => Ok(frame),
             Ok(frame) => Err(Error::Refused {
                 address,
                 request,
@@ -103,29 +141,30 @@ impl TcpAdmin {
         }
     }
 
-    async fn call_once(&self, address: &str, request: Request, deadline: Instant) -> Result<Frame, Failure> {
-        let opaque = self.opaque.fetch_add(1, Ordering::Relaxed);
+    async fn call_once(&self, address: &str, request: &Request, deadline: Instant) -> Result<Frame, Failure> {
+        let opaque = self.shared.opaque.fetch_add(1, Ordering::Relaxed);
+        let frame = Frame::request(request.code.number, opaque);
+        let frame = frame.with(request.fields.clone(), request.body.clone());
         let connection = self.connection(address);
-        let answer = connection
-            .call(Frame::request(request.code, opaque), deadline)
-            .await;
+        let answer = connection.call(frame, deadline).await;
         // Nothing tells a slow server from one that is gone without a word: who asks next does not rely on this
         // connection, and who waits on it still may have an answer.
         if answer.is_err() {
-            self.connections.forget(address, |known| known.is(&connection));
+            let connections = &self.shared.connections;
+            connections.forget(address, |known| known.is(&connection));
         }
         answer
     }
 
     /// The connection to that address: the one there is, or a new one that is being made.
     fn connection(&self, address: &str) -> Connection {
-        let mut connections = self.connections.lock();
+        let mut connections = self.shared.connections.lock();
         if let Some(known) = connections.get(address).filter(|known| !known.is_closed()) {
             return known.clone();
         }
-        let (connection, work) = Connection::new(address.to_owned(), self.deadlines);
+        let (connection, work) = Connection::new(address.to_owned(), self.shared.deadlines);
         connections.insert(address.to_owned(), connection.clone());
-        let (all, address) = (Arc::downgrade(&self.connections), address.to_owned());
+        let (all, address) = (Arc::downgrade(&self.shared.connections), address.to_owned());
         tokio::spawn(async move {
             work.await;
             if let Some(all) = all.upgrade() {
@@ -138,7 +177,7 @@ impl TcpAdmin {
     /// How many connections there are.
     #[cfg(test)]
     pub(super) fn connection_count(&self) -> usize {
-        self.connections.lock().len()
+        self.shared.connections.lock().len()
     }
 }
 
@@ -152,26 +191,5 @@ impl Connections {
         if connections.get(address).is_some_and(is_it) {
             connections.remove(address);
         }
-    }
-}
-
-impl Admin for TcpAdmin {
-    fn cluster_info<'a>(&'a self, name_server: &'a str) -> BoxFuture<'a, Result<ClusterInfo, Error>> {
-        self.ask(
-            name_server,
-            message::GET_BROKER_CLUSTER_INFO,
-            message::cluster_info,
-        )
-        .boxed()
-    }
-
-    fn runtime_info<'a>(&'a self, broker: &'a str) -> BoxFuture<'a, Result<RuntimeInfo, Error>> {
-        self.ask(broker, message::GET_BROKER_RUNTIME_INFO, message::runtime_info)
-            .boxed()
-    }
-
-    fn broker_config<'a>(&'a self, broker: &'a str) -> BoxFuture<'a, Result<BrokerConfig, Error>> {
-        self.ask(broker, message::GET_BROKER_CONFIG, message::broker_config)
-            .boxed()
     }
 }

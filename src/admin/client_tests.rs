@@ -26,6 +26,7 @@ fn with(change: impl FnOnce(&mut Deadlines)) -> TcpAdmin {
     let mut deadlines = Deadlines {
         connect: LONG,
         call: LONG,
+        long_call: LONG,
         idle: LONG,
     };
     change(&mut deadlines);

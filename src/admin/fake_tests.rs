@@ -1,4 +1,5 @@
-use super::fake::{Asked, FakeBroker, FakeRocketMq, NOT_SUPPORTED};
+use super::fake::{Asked, FakeBroker, FakeRocketMq};
+use super::message::codes::NOT_SUPPORTED;
 use super::{Admin, Error};
 
 const NS: [&str; 2] = ["198.18.0.2:9876", "198.18.1.2:9876"];

@@ -129,7 +129,7 @@ fn a_name_server_lists_master_and_slave_whatever_its_header_looks_like() {
     let all = VERSIONS.map(|version| (version, "GET_BROKER_CLUSTER_INFO"));
     for (version, name) in all.into_iter().chain([("4.5.0", binary), ("5.5.0", binary)]) {
         assert_eq!(bytes(version, name)[4] == 1, name == binary, "{version} {name}");
-        let info = message::cluster_info(&frame(version, name).body).unwrap();
+        let info = message::cluster::cluster_info(&frame(version, name).body).unwrap();
         assert_eq!(
             info.brokers,
             [("orders-0".to_owned(), expected.clone())].into(),
@@ -145,7 +145,7 @@ fn a_broker_tells_its_version_and_since_when_it_runs() {
         ("4.9.7", "V4_9_7", Some("407")),
         ("5.5.0", "V5_5_0", None),
     ] {
-        let info = message::runtime_info(&frame(version, "GET_BROKER_RUNTIME_INFO").body).unwrap();
+        let info = message::broker::runtime_info(&frame(version, "GET_BROKER_RUNTIME_INFO").body).unwrap();
         assert_eq!(info.version(), Some(text));
         assert_eq!(info.0.get("brokerVersion").map(String::as_str), ordinal);
         let topic = body(version, "GET_ALL_TOPIC_CONFIG");
@@ -162,7 +162,7 @@ fn master_and_slave_tell_who_they_are() {
             ("GET_BROKER_CONFIG", 0, "ASYNC_MASTER", "10911"),
             ("GET_BROKER_CONFIG.slave", 1, "SLAVE", "10921"),
         ] {
-            let config = message::broker_config(&frame(version, name).body).unwrap();
+            let config = message::broker::broker_config(&frame(version, name).body).unwrap();
             assert_eq!(
                 (config.broker_name(), config.broker_id()),
                 (Some("orders-0"), Some(id))

@@ -48,6 +48,14 @@ impl Frame {
         }
     }
 
+    /// As it is, with these fields and this body.
+    #[must_use]
+    pub fn with(mut self, fields: BTreeMap<String, String>, body: Bytes) -> Self {
+        self.fields = fields;
+        self.body = body;
+        self
+    }
+
     /// Whether this answers a request of ours. Servers send requests of their own on a client's connection.
     #[must_use]
     pub fn is_response(&self) -> bool {

@@ -59,6 +59,55 @@ impl Value {
             _ => None,
         }
     }
+
+    /// The items of a list; none of anything else.
+    #[must_use]
+    pub fn items(&self) -> &[Value] {
+        match self {
+            Self::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The number of a number without fraction, or of a text that is one.
+    #[must_use]
+    pub fn integer<N: std::str::FromStr>(&self) -> Option<N> {
+        self.text()?.trim().parse().ok()
+    }
+
+    /// The truth of a `true` or `false`, or of a text that is one.
+    #[must_use]
+    pub fn truth(&self) -> Option<bool> {
+        match self {
+            Self::Bool(truth) => Some(*truth),
+            _ => self.text()?.trim().parse().ok(),
+        }
+    }
+
+    /// The same as standard JSON: a bean as a key becomes text, and of equal keys the last one stays.
+    #[must_use]
+    pub fn to_standard(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(truth) => Json::Bool(*truth),
+            Self::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone())),
+            Self::Text(text) => Json::String(text.clone()),
+            Self::List(items) => items.iter().map(Self::to_standard).collect(),
+            Self::Object(entries) => standard(entries),
+        }
+    }
+}
+
+fn standard(entries: &[(Key, Value)]) -> serde_json::Value {
+    let entries = entries.iter().map(|(key, value)| {
+        let key = match key {
+            Key::Text(text) => text.clone(),
+            Key::Object(bean) => standard(bean).to_string(),
+        };
+        (key, value.to_standard())
+    });
+    entries.collect()
 }
 
 impl Key {

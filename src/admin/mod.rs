@@ -1,11 +1,22 @@
 //! What we ask of RocketMQ, in domain words, and the remoting client that asks it.
 
+mod acl;
 pub mod client;
+mod cluster;
+mod confirmed;
 mod connection;
+mod error;
 pub mod fake;
 pub mod frame;
+mod groups;
 pub mod json;
 mod message;
+mod offsets;
+mod runtime_info;
+pub mod system;
+mod tcp;
+mod topics;
+mod version;
 
 #[cfg(test)]
 mod client_tests;
@@ -15,133 +26,180 @@ mod fake_tests;
 mod fixture_tests;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+pub use acl::Credentials;
 pub use client::TcpAdmin;
+pub use cluster::{BrokerData, ClusterInfo, QueueData, Registration, Route, RoutedBroker};
+pub use confirmed::{Confirmed, ConfirmedAddress, confirm};
+pub use error::Error;
+pub use groups::{Client, ConsumerConnection, SubscriptionGroup, SubscriptionGroups};
+pub use offsets::{
+    ConsumeStats, ConsumedQueue, ConsumerOffsets, HaSlave, HaStatus, Progress, Queue, QueueOffsets,
+};
+pub use runtime_info::{BrokerConfig, Delayed, RuntimeInfo, TimerBacklog};
+pub use topics::{Attributes, DataVersion, TopicConfig, Topics, perm};
+pub use version::Version;
 
-/// Why RocketMQ could not be asked, or what it answered instead. Every variant names whom we asked, as `host:port`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// No connection could be made.
-    #[error("{address} cannot be reached: {reason}")]
-    Connect {
-        /// Whom we asked.
-        address: String,
-        /// What the operating system said.
-        reason: String,
-    },
-    /// No answer came in time. Name servers before 5.0 and brokers before 4.9.1 never answer a request they do not know.
-    #[error("{address} did not answer {request} within {after:?}")]
-    Timeout {
-        /// Whom we asked.
-        address: String,
-        /// What we asked.
-        request: &'static str,
-        /// How long we waited.
-        after: Duration,
-    },
-    /// The connection ended before the answer came.
-    #[error("{address} closed the connection before it answered {request}")]
-    Closed {
-        /// Whom we asked.
-        address: String,
-        /// What we asked.
-        request: &'static str,
-    },
-    /// The answer is not one that RocketMQ gives.
-    #[error("{address} answered {request} with what cannot be read: {reason}")]
-    Malformed {
-        /// Whom we asked.
-        address: String,
-        /// What we asked.
-        request: &'static str,
-        /// What is wrong with the answer.
-        reason: String,
-    },
-    /// RocketMQ refused the request.
-    #[error("{address} refused {request}: code {code}, {remark}")]
-    Refused {
-        /// Whom we asked.
-        address: String,
-        /// What we asked.
-        request: &'static str,
-        /// RocketMQ's `ResponseCode`.
-        code: i32,
-        /// RocketMQ's words.
-        remark: String,
-    },
-}
+/// The namespace of name servers in which order topics have their queues: topic to `BROKER:QUEUES;…`.
+pub const ORDER_TOPICS: &str = "ORDER_TOPIC_CONFIG";
+
+/// What comes of asking.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 /// What the operator asks of RocketMQ. Addresses are `host:port`; name servers are asked on their only port, brokers on
 /// `listenPort`.
+///
+/// Each name server and each broker knows for itself: what is to hold for all is told to every one. All that changes
+/// something may be told again without harm, so the client does so once if a connection ends before the answer.
+/// What changes a broker takes a [`ConfirmedAddress`]; use [`confirm`] and the methods of [`Confirmed`].
 pub trait Admin: Send + Sync {
+    /// The same, with brokers asked as that account, or as nobody. Name servers never ask who it is.
+    fn signed(&self, credentials: Option<Credentials>) -> Arc<dyn Admin>;
+
     /// The brokers that a name server lists (`GET_BROKER_CLUSTER_INFO`, 106).
-    fn cluster_info<'a>(&'a self, name_server: &'a str) -> BoxFuture<'a, Result<ClusterInfo, Error>>;
+    fn cluster_info<'a>(&'a self, name_server: &'a str) -> Answer<'a, ClusterInfo>;
+
+    /// The topics that a name server knows (`GET_ALL_TOPIC_LIST_FROM_NAMESERVER`, 206).
+    fn topic_list<'a>(&'a self, name_server: &'a str) -> Answer<'a, Vec<String>>;
+
+    /// Where a topic lives; none if the name server knows of no broker that has it (`GET_ROUTEINFO_BY_TOPIC`, 105).
+    fn route<'a>(&'a self, name_server: &'a str, topic: &'a str) -> Answer<'a, Option<Route>>;
+
+    /// Makes a name server forget a topic, of one cluster or of all (`DELETE_TOPIC_IN_NAMESRV`, 216; before 4.9.0 of all
+    /// in any case). Where a broker still has the topic, it comes back.
+    fn delete_topic_on_name_server<'a>(
+        &'a self,
+        name_server: &'a str,
+        topic: &'a str,
+        cluster: Option<&'a str>,
+    ) -> Answer<'a, ()>;
+
+    /// The keys and values of a namespace; none if there is no such namespace (`GET_KVLIST_BY_NAMESPACE`, 219). A new name
+    /// server has none: they are not shared.
+    fn kv_list<'a>(
+        &'a self,
+        name_server: &'a str,
+        namespace: &'a str,
+    ) -> Answer<'a, BTreeMap<String, String>>;
+
+    /// Sets a key (`PUT_KV_CONFIG`, 100).
+    fn put_kv<'a>(
+        &'a self,
+        name_server: &'a str,
+        namespace: &'a str,
+        key: &'a str,
+        value: &'a str,
+    ) -> Answer<'a, ()>;
+
+    /// Removes a key, if it is there (`DELETE_KV_CONFIG`, 102).
+    fn delete_kv<'a>(&'a self, name_server: &'a str, namespace: &'a str, key: &'a str) -> Answer<'a, ()>;
+
+    /// Strikes a broker off a name server's list, as the broker does when it stops (`UNREGISTER_BROKER`, 104). One that
+    /// still runs registers again within 30 s. From 5.0.0 the answer comes before it is done.
+    fn unregister_broker<'a>(&'a self, name_server: &'a str, broker: &'a Registration) -> Answer<'a, ()>;
 
     /// What a broker says of its present state (`GET_BROKER_RUNTIME_INFO`, 28).
-    fn runtime_info<'a>(&'a self, broker: &'a str) -> BoxFuture<'a, Result<RuntimeInfo, Error>>;
+    fn runtime_info<'a>(&'a self, broker: &'a str) -> Answer<'a, RuntimeInfo>;
 
     /// The configuration that a broker runs with (`GET_BROKER_CONFIG`, 26).
-    fn broker_config<'a>(&'a self, broker: &'a str) -> BoxFuture<'a, Result<BrokerConfig, Error>>;
-}
+    fn broker_config<'a>(&'a self, broker: &'a str) -> Answer<'a, BrokerConfig>;
 
-/// The brokers that one name server lists. Name servers do not talk to each other: each must be asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClusterInfo {
-    /// By `brokerName`.
-    pub brokers: BTreeMap<String, BrokerData>,
-}
+    /// A broker's topics, its own ones included (`GET_ALL_TOPIC_CONFIG`, 21).
+    fn topics<'a>(&'a self, broker: &'a str) -> Answer<'a, Topics>;
 
-/// One group of brokers as a name server lists it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BrokerData {
-    /// `brokerClusterName`.
-    pub cluster: String,
-    /// The registered addresses by `brokerId`; 0 is the master.
-    pub addresses: BTreeMap<i64, String>,
-}
+    /// A broker's subscription groups, its own ones included (`GET_ALL_SUBSCRIPTIONGROUP_CONFIG`, 201).
+    fn subscription_groups<'a>(&'a self, broker: &'a str) -> Answer<'a, SubscriptionGroups>;
 
-/// What a broker says of its present state: `RocketMQ` 4.5.0 to 5.5.0 `AdminBrokerProcessor.prepareRuntimeInfo`, all
-/// values as text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RuntimeInfo(pub BTreeMap<String, String>);
+    /// How far all groups are with all topics (`GET_ALL_CONSUMER_OFFSET`, 43).
+    fn consumer_offsets<'a>(&'a self, broker: &'a str) -> Answer<'a, ConsumerOffsets>;
 
-impl RuntimeInfo {
-    /// The version as text, such as `V5_5_0`.
-    #[must_use]
-    pub fn version(&self) -> Option<&str> {
-        self.0.get("brokerVersionDesc").map(String::as_str)
-    }
+    /// How many messages of each delay level were delivered (`GET_ALL_DELAY_OFFSET`, 45).
+    fn delay_offsets<'a>(&'a self, broker: &'a str) -> Answer<'a, BTreeMap<i32, i64>>;
 
-    /// When the broker's process started, milliseconds since 1970.
-    #[must_use]
-    pub fn boot_timestamp(&self) -> Option<i64> {
-        self.0.get("bootTimestamp")?.trim().parse().ok()
-    }
-}
+    /// How far a topic's queues are, by queue id; none if the broker does not have it (`GET_TOPIC_STATS_INFO`, 202).
+    fn topic_stats<'a>(
+        &'a self,
+        broker: &'a str,
+        topic: &'a str,
+    ) -> Answer<'a, Option<BTreeMap<i32, QueueOffsets>>>;
 
-/// The configuration that a broker runs with: file, defaults and live changes together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BrokerConfig(pub BTreeMap<String, String>);
+    /// How far a group is, with one topic or with all of which it has offsets (`GET_CONSUME_STATS`, 208).
+    fn consume_stats<'a>(
+        &'a self,
+        broker: &'a str,
+        group: &'a str,
+        topic: Option<&'a str>,
+    ) -> Answer<'a, ConsumeStats>;
 
-impl BrokerConfig {
-    /// The value of a key.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
-    }
+    /// The groups that subscribe to a topic or have offsets of it (`QUERY_TOPIC_CONSUME_BY_WHO`, 300).
+    fn consumer_groups_of<'a>(&'a self, broker: &'a str, topic: &'a str) -> Answer<'a, Vec<String>>;
 
-    /// `brokerName`: the group.
-    #[must_use]
-    pub fn broker_name(&self) -> Option<&str> {
-        self.get("brokerName")
-    }
+    /// Who of a group is connected; none if nobody is (`GET_CONSUMER_CONNECTION_LIST`, 203).
+    fn consumer_connection<'a>(
+        &'a self,
+        broker: &'a str,
+        group: &'a str,
+    ) -> Answer<'a, Option<ConsumerConnection>>;
 
-    /// `brokerId`: 0 is the master.
-    #[must_use]
-    pub fn broker_id(&self) -> Option<i64> {
-        self.get("brokerId")?.trim().parse().ok()
-    }
+    /// The next message of a queue that a group is to consume (`QUERY_CONSUMER_OFFSET`, 14). Of a group that never consumed,
+    /// none, or 0 if the queue's first message is still there.
+    fn query_consumer_offset<'a>(
+        &'a self,
+        broker: &'a str,
+        queue: ConsumedQueue<'a>,
+    ) -> Answer<'a, Option<i64>>;
+
+    /// A broker's replication (`GET_BROKER_HA_STATUS`, 907). Only if [`Version::has_ha_status`].
+    fn ha_status<'a>(&'a self, broker: &'a str) -> Answer<'a, HaStatus>;
+
+    /// Changes entries of a running broker's configuration (`UPDATE_BROKER_CONFIG`, 25), until it restarts if its file
+    /// cannot be written. The broker says yes to what it does not know and to what it cannot parse: read it back.
+    /// A change of `brokerPermission` is in the routes when the answer comes.
+    fn update_broker_config<'a>(
+        &'a self,
+        broker: &'a ConfirmedAddress,
+        changes: &'a BTreeMap<String, String>,
+    ) -> Answer<'a, ()>;
+
+    /// Makes or changes a topic (`UPDATE_AND_CREATE_TOPIC`, 17). To be told to masters: a slave refuses it, or takes it and
+    /// loses it. Read it back if not [`Version::answers_after_topic_is_put`]; `order` needs [`Version::honours_order`].
+    fn put_topic<'a>(
+        &'a self,
+        broker: &'a ConfirmedAddress,
+        topic: &'a TopicConfig,
+        attributes: Attributes,
+    ) -> Answer<'a, ()>;
+
+    /// Deletes a topic with its messages, if it is there (`DELETE_TOPIC_IN_BROKER`, 215). Name servers know it still: see
+    /// [`Admin::delete_topic_on_name_server`].
+    fn delete_topic<'a>(&'a self, broker: &'a ConfirmedAddress, topic: &'a str) -> Answer<'a, ()>;
+
+    /// Makes or changes a subscription group (`UPDATE_AND_CREATE_SUBSCRIPTIONGROUP`, 200). `attributes` are not sent: 5.3.3
+    /// knows none and refuses any. A setting that the broker does not know is lost; one that is not given gets its
+    /// default.
+    fn put_subscription_group<'a>(
+        &'a self,
+        broker: &'a ConfirmedAddress,
+        group: &'a SubscriptionGroup,
+    ) -> Answer<'a, ()>;
+
+    /// Deletes a subscription group, if it is there, with its offsets if [`Version::deletes_offsets_with_group`]
+    /// (`DELETE_SUBSCRIPTIONGROUP`, 207).
+    fn delete_subscription_group<'a>(
+        &'a self,
+        broker: &'a ConfirmedAddress,
+        group: &'a str,
+    ) -> Answer<'a, ()>;
+
+    /// Sets the next message of a queue that a group is to consume, back or forth (`UPDATE_CONSUMER_OFFSET`, 15). Consumers
+    /// that are connected set it too.
+    fn update_consumer_offset<'a>(
+        &'a self,
+        broker: &'a ConfirmedAddress,
+        queue: ConsumedQueue<'a>,
+        offset: i64,
+    ) -> Answer<'a, ()>;
 }

@@ -5,7 +5,6 @@ pub mod config;
 pub mod name_servers;
 pub mod observe;
 pub mod plan;
-pub mod properties;
 pub mod status;
 pub mod texts;
 pub mod valid;
@@ -18,6 +17,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 pub use self::texts::Texts;
+pub use crate::properties;
 
 use self::config::UserConfig;
 use self::status::{Done, Reconciled};

@@ -1,4 +1,5 @@
-//! Java properties, as `java.util.Properties` reads and writes them: the format of `broker.conf`.
+//! Java properties, as `java.util.Properties` reads and writes them: the format of `broker.conf` and of a change to a running broker's
+//! configuration.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

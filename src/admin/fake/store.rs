@@ -1,0 +1,192 @@
+//! What a broker keeps on its disk.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::troubles::Fault;
+use crate::admin::{
+    Attributes, ConsumeStats, ConsumedQueue, ConsumerOffsets, DataVersion, Progress, Queue, QueueOffsets,
+    SubscriptionGroup, TopicConfig, Version,
+};
+
+/// Attributes of topics that cannot be changed: RocketMQ 5.3.3 `TopicAttributes`.
+const FIXED: [&str; 2] = ["cleanup.policy", "queue.type"];
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Store {
+    pub(super) topics: BTreeMap<String, TopicConfig>,
+    /// Put and not there yet: brokers before 4.7.1 answer first.
+    pending: Vec<TopicConfig>,
+    pub(super) groups: BTreeMap<String, SubscriptionGroup>,
+    pub(super) offsets: ConsumerOffsets,
+    /// By topic and queue id.
+    pub(super) queues: BTreeMap<String, BTreeMap<i32, QueueOffsets>>,
+    /// By delay level: how many messages were delivered, of how many.
+    pub(super) delayed: BTreeMap<i32, (i64, i64)>,
+    /// Of topics, groups alike.
+    pub(super) version: DataVersion,
+}
+
+impl Store {
+    /// What every broker makes for itself, where it is not there.
+    pub(super) fn add_system(&mut self, cluster: &str, broker_name: &str, version: Version) {
+        for (name, queues, perm) in [
+            ("TBW102", 8, 7),
+            ("SELF_TEST_TOPIC", 1, 6),
+            ("OFFSET_MOVED_EVENT", 1, 6),
+            (cluster, 16, 7),
+            (broker_name, 1, 7),
+        ] {
+            let mut topic = TopicConfig::new(name, queues);
+            topic.perm = perm;
+            self.topics.entry(name.to_owned()).or_insert(topic);
+        }
+        for name in ["TOOLS_CONSUMER", "SELF_TEST_C_GROUP", "CID_ONSAPI_PULL"] {
+            if !self.groups.contains_key(name) {
+                self.put_group(&SubscriptionGroup::new(name), version);
+            }
+        }
+    }
+
+    pub(super) fn put_topic(
+        &mut self,
+        topic: &TopicConfig,
+        attributes: Attributes,
+        version: Version,
+    ) -> Result<(), Fault> {
+        let known = self.topics.get(&topic.name);
+        let mut put = topic.clone();
+        put.attributes = known.map(|known| known.attributes.clone()).unwrap_or_default();
+        if attributes == Attributes::Create && version.has_attributes() {
+            let fixed = topic.attributes.keys().any(|name| FIXED.contains(&name.as_str()));
+            if known.is_some() && fixed {
+                return Err(Fault::refused(1, "attempt to update an unchangeable attribute"));
+            }
+            put.attributes.extend(topic.attributes.clone());
+        }
+        if !version.honours_order() {
+            put.order = known.is_some_and(|known| known.order);
+        }
+        self.pending.push(put);
+        if version.answers_after_topic_is_put() {
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// What was put is there.
+    pub(super) fn settle(&mut self) {
+        for topic in std::mem::take(&mut self.pending) {
+            self.topics.insert(topic.name.clone(), topic);
+            self.version.counter += 1;
+        }
+    }
+
+    pub(super) fn delete_topic(&mut self, topic: &str, version: Version) {
+        self.topics.remove(topic);
+        self.queues.remove(topic);
+        if version.deletes_offsets_with_topic() {
+            self.offsets.topics.remove(topic);
+        }
+        self.version.counter += 1;
+    }
+
+    /// As fastjson reads it: what is not given has its default, and before 5.0.0 what is not known is dropped.
+    pub(super) fn put_group(&mut self, group: &SubscriptionGroup, version: Version) {
+        let mut defaults = json!({
+            "brokerId": 0, "consumeBroadcastEnable": true, "consumeEnable": true, "consumeFromMinEnable": true,
+            "notifyConsumerIdsChangedEnable": true, "retryMaxTimes": 16, "retryQueueNums": 1,
+            "whichBrokerWhenConsumeSlowly": 1,
+        });
+        if version.has_attributes()
+            && let Value::Object(defaults) = &mut defaults
+        {
+            defaults.insert("consumeMessageOrderly".to_owned(), json!(false));
+            defaults.insert("consumeTimeoutMinute".to_owned(), json!(15));
+            defaults.insert("groupRetryPolicy".to_owned(), json!({"type": "CUSTOMIZED"}));
+            defaults.insert("groupSysFlag".to_owned(), json!(0));
+        }
+        let known: BTreeMap<String, Value> = serde_json::from_value(defaults).unwrap_or_default();
+        let mut settings = known.clone();
+        settings.extend(group.settings.clone());
+        settings
+            .retain(|name, _| name != "attributes" && (version.has_attributes() || known.contains_key(name)));
+        let put = SubscriptionGroup::told(group.name.clone(), settings);
+        self.groups.insert(group.name.clone(), put);
+        self.version.counter += 1;
+    }
+
+    pub(super) fn delete_group(&mut self, group: &str, version: Version) {
+        self.groups.remove(group);
+        if version.deletes_offsets_with_group() {
+            for groups in self.offsets.topics.values_mut() {
+                groups.remove(group);
+            }
+            self.offsets.topics.retain(|_, groups| !groups.is_empty());
+        }
+        self.version.counter += 1;
+    }
+
+    pub(super) fn set_offset(&mut self, queue: ConsumedQueue<'_>, offset: i64) {
+        let groups = self.offsets.topics.entry(queue.topic.to_owned()).or_default();
+        groups
+            .entry(queue.group.to_owned())
+            .or_default()
+            .insert(queue.id, offset);
+    }
+
+    /// Of a group that never consumed, 0 if the queue's first message is still there.
+    pub(super) fn offset(&self, queue: ConsumedQueue<'_>) -> Option<i64> {
+        let known = self
+            .offsets
+            .of(queue.topic, queue.group)
+            .and_then(|queues| queues.get(&queue.id));
+        let starts_at_zero = self.queue(queue.topic, queue.id).min == 0;
+        known.copied().or(starts_at_zero.then_some(0))
+    }
+
+    pub(super) fn queue(&self, topic: &str, id: i32) -> QueueOffsets {
+        let queues = self.queues.get(topic);
+        queues
+            .and_then(|queues| queues.get(&id))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    pub(super) fn topic_stats(&self, topic: &str) -> Option<BTreeMap<i32, QueueOffsets>> {
+        let config = self.topics.get(topic)?;
+        Some(
+            (0..config.write_queues)
+                .map(|id| (id, self.queue(topic, id)))
+                .collect(),
+        )
+    }
+
+    /// Of the topics that are wanted.
+    pub(super) fn consume_stats(&self, group: &str, is_wanted: impl Fn(&str) -> bool) -> ConsumeStats {
+        let mut stats = ConsumeStats::default();
+        for (topic, groups) in self.offsets.topics.iter().filter(|(topic, _)| is_wanted(topic)) {
+            let (Some(config), Some(offsets)) = (self.topics.get(topic), groups.get(group)) else {
+                continue;
+            };
+            for id in 0..config.read_queues {
+                let offsets_of_queue = self.queue(topic, id);
+                let progress = Progress {
+                    broker_offset: offsets_of_queue.max,
+                    consumer_offset: offsets.get(&id).copied().unwrap_or_default(),
+                    last_timestamp_ms: offsets_of_queue.last_update_ms,
+                };
+                let topic = topic.clone();
+                stats.queues.insert(Queue { topic, id }, progress);
+            }
+        }
+        stats
+    }
+
+    /// How many messages there ever were.
+    pub(super) fn messages(&self) -> i64 {
+        let queues = self.queues.values().flat_map(BTreeMap::values);
+        queues.map(|queue| queue.max).sum()
+    }
+}
