@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rocketmq_operator::api::{Broker, NameService};
 use rocketmq_operator::broker::config::{COMMON_KEY, UserConfig};
+use rocketmq_operator::broker::live::Gate;
 use rocketmq_operator::{broker, name_service};
 use serde::Serialize;
 use serde_json::Value;
@@ -73,6 +74,11 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
     objects.add(&broker::children::name_servers(
         &valid,
         &name_service::stable_names(&service.name, "default", service.size).join(";"),
+        &valid
+            .shape
+            .members()
+            .map(|member| (member, broker::live::wanted(&valid, &user, Gate::Open)))
+            .collect(),
     ));
     objects.add(&broker::children::headless_service(&valid, user.ports));
     for group in 0..valid.shape.groups {
@@ -82,7 +88,7 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
         objects.add(&broker::children::member_service(
             &valid, user.ports, member, None,
         ));
-        let set = broker::children::broker_set(&valid, &user, member, "198.19.0.10");
+        let set = broker::children::broker_set(&valid, &user, member, "198.19.0.10", None);
         objects.add(&set.config);
         objects.add(&set.set);
     }

@@ -370,6 +370,10 @@ pub struct BrokerStatus {
     /// Label selector of the pods, as the `scale` subresource shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+
+    /// Addresses of the name servers that every broker was last seen to run with, as `host:port;host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_servers: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for BrokerStatus {

@@ -4,9 +4,11 @@ use kube::ResourceExt;
 
 use super::children;
 use super::config::{Ports, UserConfig};
+use super::open;
 use super::plan::{Plan, SetPlan};
 use super::status::Done;
 use super::valid::{Member, Valid};
+use crate::admin::{Admin, confirm};
 use crate::context::{self, Context};
 use crate::error::{Class, Error};
 use crate::k8s::apply::Hand;
@@ -20,7 +22,7 @@ pub(super) async fn apply(
     valid: &Valid,
     user: &UserConfig,
     plan: &Plan,
-    ctx: &Context,
+    (ctx, admin): (&Context, &dyn Admin),
 ) -> Result<Done, Error> {
     let mut hand = Hand::new(ctx, &valid.target);
     let namespace = valid.target.namespace.as_str();
@@ -41,7 +43,8 @@ pub(super) async fn apply(
     hand.ensure(&children::headless_service(valid, user.ports), service)
         .await?;
     hand.ensure(&children::start_script(valid), map).await?;
-    hand.ensure(&children::name_servers(valid, list), map).await?;
+    hand.ensure(&children::name_servers(valid, list, &plan.live), map)
+        .await?;
     for group in 0..valid.shape.groups {
         hand.ensure(&children::disruption_budget(valid, group), budget)
             .await?;
@@ -52,9 +55,40 @@ pub(super) async fn apply(
     for pod in &plan.replace {
         replace::broken_pod(ctx, pod).await?;
     }
+    let refused = told(valid, plan, admin).await;
     Ok(Done {
         foreign: hand.foreign,
+        refused,
     })
+}
+
+/// Tells running brokers what they take live, and new groups what they lack. What one refuses, or does not answer to, is
+/// for the status and keeps nothing else back; the next reconcile sees what came of it.
+async fn told(valid: &Valid, plan: &Plan, admin: &dyn Admin) -> Vec<String> {
+    let mut refused = Vec::new();
+    for push in &plan.pushes {
+        let name = valid.broker_name(push.member.group);
+        let said = match confirm(admin, &push.address, &name, push.member.id()).await {
+            Ok(broker) => broker.update_config(&push.changes).await,
+            Err(err) => Err(err),
+        };
+        tracing::info!(
+            broker = valid.name,
+            namespace = valid.target.namespace,
+            pod = push.member.pod_name(&valid.name),
+            changes = ?push.changes,
+            "told a running broker"
+        );
+        refused.extend(said.err().map(|err| err.to_string()));
+    }
+    for opening in &plan.openings {
+        if let (Ok(missing), Some(address)) = (&opening.missing, &opening.address) {
+            let name = valid.broker_name(opening.group);
+            let said = open::fill(admin, address, &name, missing).await;
+            refused.extend(said.err().map(|err| err.to_string()));
+        }
+    }
+    refused
 }
 
 /// Writes the Service of one broker. One that was deleted gets its address back, because the broker and its clients go

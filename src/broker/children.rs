@@ -7,13 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{self, COMMON_KEY, Ports, UserConfig};
+use super::live::Live;
 use super::valid::{Member, Valid};
 use crate::api::ReplicationMode;
 use crate::k8s::apply::hash;
 use crate::k8s::labels::{
-    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, ROLE,
+    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, ROLE, STAGE,
 };
 use crate::k8s::service;
+use crate::properties;
 use crate::workload::fields::PodFields;
 use crate::workload::template::{Role, config_map_volume, template};
 use crate::workload::{
@@ -24,17 +26,20 @@ use crate::workload::{
 pub const NAMESRV_ADDR: &str = "NAMESRV_ADDR";
 /// The variable that says what clients and replicas dial.
 const ADVERTISED_ADDRESS: &str = "ROCKETMQ_ADVERTISED_ADDRESS";
+/// The variable that holds what a running broker takes live too.
+const LIVE_CONFIG: &str = "ROCKETMQ_LIVE_CONFIG";
 /// Where the Go operator's images look for the user's configuration.
 const GO_COMMON_PATH: &str = "/root/rocketmq/broker/conf/broker-common.conf";
 /// The volume of the configuration parts.
 const CONFIG_VOLUME: &str = "rocketmq-config";
 /// What a user cannot override in the environment: who the broker is, and where its name servers are.
-const KEPT_ENV: [&str; 5] = [
+const KEPT_ENV: [&str; 6] = [
     NAMESRV_ADDR,
     "BROKER_ID",
     "BROKER_CLUSTER_NAME",
     "BROKER_NAME",
     ADVERTISED_ADDRESS,
+    LIVE_CONFIG,
 ];
 
 fn own_labels(valid: &Valid) -> Labels {
@@ -80,16 +85,25 @@ pub fn name_servers_name(valid: &Valid) -> String {
     format!("{}-name-servers", valid.name)
 }
 
-/// The list of name servers, which every start of a broker reads anew.
+/// What every start of a broker reads anew: the list of name servers, and for each broker what it takes live.
 #[must_use]
-pub fn name_servers(valid: &Valid, list: &str) -> ConfigMap {
+pub fn name_servers(valid: &Valid, list: &str, live: &Live) -> ConfigMap {
     let mut metadata = valid.target.meta(&name_servers_name(valid), own_labels(valid));
     metadata.annotations = Some([(NAME_SERVERS.to_owned(), list.to_owned())].into());
+    let mut data: Labels = [(NAMESRV_ADDR.to_owned(), list.to_owned())].into();
+    data.extend(live.iter().map(|(member, config)| {
+        let pairs = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        (live_key(valid, *member), properties::write(pairs))
+    }));
     ConfigMap {
         metadata,
-        data: Some([(NAMESRV_ADDR.to_owned(), list.to_owned())].into()),
+        data: Some(data),
         ..ConfigMap::default()
     }
+}
+
+fn live_key(valid: &Valid, member: Member) -> String {
+    format!("{}.conf", member.name(&valid.name))
 }
 
 /// The headless Service that names the pods.
@@ -150,9 +164,16 @@ pub struct BrokerSet {
     pub set: StatefulSet,
 }
 
-/// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address.
+/// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address. `stage` marks the
+/// master of a group that may not be written to yet.
 #[must_use]
-pub fn broker_set(valid: &Valid, user: &UserConfig, member: Member, service_ip: &str) -> BrokerSet {
+pub fn broker_set(
+    valid: &Valid,
+    user: &UserConfig,
+    member: Member,
+    service_ip: &str,
+    stage: Option<&str>,
+) -> BrokerSet {
     let name = member.name(&valid.name);
     let labels = member_labels(valid, member);
     let config_name = format!("{name}-config");
@@ -189,6 +210,10 @@ pub fn broker_set(valid: &Valid, user: &UserConfig, member: Member, service_ip: 
         let annotations = set.metadata.annotations.get_or_insert_default();
         annotations.insert(ADVERTISED.to_owned(), service_ip.to_owned());
     }
+    if let Some(stage) = stage {
+        let annotations = set.metadata.annotations.get_or_insert_default();
+        annotations.insert(STAGE.to_owned(), stage.to_owned());
+    }
     BrokerSet {
         set,
         config: ConfigMap {
@@ -206,7 +231,8 @@ fn volumes(config_name: &str) -> Vec<Volume> {
 /// The Go operator's environment, and what clients and replicas dial.
 fn environment(valid: &Valid, member: Member, service_ip: &str) -> Vec<EnvVar> {
     let mut vars = vec![
-        env::config_map_key(NAMESRV_ADDR, &name_servers_name(valid)),
+        env::config_map_key(NAMESRV_ADDR, &name_servers_name(valid), NAMESRV_ADDR),
+        env::config_map_key(LIVE_CONFIG, &name_servers_name(valid), &live_key(valid, member)),
         env::value("BROKER_ID", member.id().to_string()),
         env::value("BROKER_CLUSTER_NAME", valid.name.clone()),
         env::value("BROKER_NAME", valid.broker_name(member.group)),

@@ -133,7 +133,7 @@ pub fn parts(valid: &Valid, user: &UserConfig, member: Member) -> BTreeMap<Strin
     let mut parts = BTreeMap::from([
         (
             "10-defaults.conf".to_owned(),
-            properties::write(as_text(&defaults(valid, user))),
+            properties::write(as_text(&defaults(user))),
         ),
         (
             "40-identity.conf".to_owned(),
@@ -157,8 +157,8 @@ fn as_text(pairs: &Pairs) -> impl Iterator<Item = (&str, &str)> {
     pairs.iter().map(|(key, value)| (*key, value.as_str()))
 }
 
-fn defaults(valid: &Valid, user: &UserConfig) -> Pairs {
-    let mut pairs = vec![
+fn defaults(user: &UserConfig) -> Pairs {
+    vec![
         ("brokerRole", "ASYNC_MASTER".to_owned()),
         ("deleteWhen", "04".to_owned()),
         ("fileReservedTime", "48".to_owned()),
@@ -167,17 +167,7 @@ fn defaults(valid: &Valid, user: &UserConfig) -> Pairs {
         ("storePathCommitLog", format!("{STORE_PATH}/commitlog")),
         ("storePathRootDir", STORE_PATH.to_owned()),
         ("updateNameServerAddrPeriod", "10000".to_owned()),
-    ];
-    // On 5.x SYNC_MASTER alone acknowledges without any replica: two in-sync members are asked for while there are two.
-    if valid.spec.replication_mode == Some(ReplicationMode::Sync) && valid.shape.replicas > 0 {
-        let value = |text: &str| text.to_owned();
-        pairs.extend([
-            ("enableAutoInSyncReplicas", value("true")),
-            ("inSyncReplicas", value("2")),
-            ("minInSyncReplicas", value("1")),
-        ]);
-    }
-    pairs
+    ]
 }
 
 fn identity(valid: &Valid, user: &UserConfig, member: Member) -> Pairs {

@@ -2,8 +2,11 @@
 
 pub mod children;
 pub mod config;
+pub mod credentials;
+pub mod live;
 pub mod name_servers;
 pub mod observe;
+pub mod open;
 pub mod plan;
 pub mod status;
 pub mod texts;
@@ -42,8 +45,12 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
         Ok(user) => user,
         Err(why) => return reject(&broker, &why, true, &ctx).await,
     };
+    let admin = match credentials::read(&valid, &ctx).await? {
+        Ok(credentials) => ctx.admin.signed(credentials),
+        Err(why) => return reject(&broker, &why, false, &ctx).await,
+    };
     let name_servers = name_servers::find(&valid, &ctx);
-    let observed = observe::observe(&valid, &user, name_servers.as_ref().ok(), &ctx).await;
+    let observed = observe::observe(&valid, &user, name_servers.as_ref().ok(), (&ctx, &*admin)).await;
     let plan = plan::plan(
         &valid,
         &user,
@@ -57,7 +64,7 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
         plan: &plan,
     };
     let mut current = broker.status.clone();
-    if plan.creates() && !valid.switches.paused && !valid.accepted {
+    if plan.creates() && !valid.switches.paused && valid.accepted.is_none() {
         // What was asked for is remembered before the first set exists: from then on a change of it is a scaling.
         let first = status::status(&broker, &valid, &seen, &Done::default(), &now());
         current = Some(report(&broker, current.as_ref(), first, &ctx).await?);
@@ -65,7 +72,7 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
     let done = if valid.switches.paused {
         Done::default()
     } else {
-        apply::apply(&valid, &user, &plan, &ctx).await?
+        apply::apply(&valid, &user, &plan, (&ctx, &*admin)).await?
     };
     let status = report(
         &broker,

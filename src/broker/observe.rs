@@ -10,11 +10,13 @@ use kube::ResourceExt;
 
 use super::children;
 use super::config::UserConfig;
+use super::live;
 use super::name_servers::{NameServer, NameServers};
+use super::open::{self, Openings};
 use super::valid::{Member, Valid};
-use crate::admin::ClusterInfo;
+use crate::admin::{Admin, BrokerConfig, ClusterInfo, RuntimeInfo, Version, perm};
 use crate::context::{self, Context};
-use crate::k8s::labels::NAME_SERVERS;
+use crate::k8s::labels::{NAME_SERVERS, STAGE};
 use crate::k8s::{pod, service};
 
 /// Everything a plan is made from.
@@ -26,6 +28,8 @@ pub struct Observed {
     pub views: Vec<View>,
     /// The list of name servers that brokers start with, if it was ever written.
     pub name_server_list: Option<String>,
+    /// What groups that are being opened still lack.
+    pub openings: Openings,
 }
 
 /// One broker as it is.
@@ -41,6 +45,43 @@ pub struct Seen {
     pub service_ip: Option<String>,
     /// What it says when asked; nothing where it could not be asked.
     pub answer: Answer,
+    /// What it said of itself, if it serves.
+    pub facts: Option<Facts>,
+}
+
+/// What a broker said of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Where it answered, `host:port`.
+    pub address: String,
+    /// Its present state.
+    pub runtime: RuntimeInfo,
+    /// What it runs with; read only while something is in doubt or under way.
+    pub config: Option<BrokerConfig>,
+}
+
+impl Facts {
+    /// Whether it was seen to run with another list of name servers.
+    #[must_use]
+    pub fn misses(&self, list: &str) -> bool {
+        let config = self.config.as_ref();
+        config.is_some_and(|config| config.get(live::NAME_SERVERS) != Some(list))
+    }
+
+    /// Whether its version takes a list of name servers without a restart.
+    #[must_use]
+    pub fn takes_name_servers_live(&self) -> bool {
+        self.runtime
+            .release()
+            .is_some_and(Version::takes_name_servers_live)
+    }
+
+    /// Whether it announces its topics as read-only, if that is known.
+    #[must_use]
+    pub fn fenced(&self) -> Option<bool> {
+        let permission = self.config.as_ref()?.broker_permission()?;
+        Some(permission & perm::WRITE == 0)
+    }
 }
 
 /// What a broker said when it was asked.
@@ -68,12 +109,18 @@ pub async fn observe(
     valid: &Valid,
     user: &UserConfig,
     name_servers: Option<&NameServers>,
-    ctx: &Context,
+    (ctx, admin): (&Context, &dyn Admin),
 ) -> Observed {
     let ask = name_servers.map(|found| found.ask.as_slice()).unwrap_or_default();
+    let look = look(valid, name_servers, ctx);
     let (views, members) = futures::future::join(
-        join_all(ask.iter().map(|server| view(server, ctx))),
-        join_all(valid.shape.members().map(|member| seen(valid, user, member, ctx))),
+        join_all(ask.iter().map(|server| view(server, admin))),
+        join_all(
+            valid
+                .shape
+                .members()
+                .map(|member| seen(valid, user, member, look, (ctx, admin))),
+        ),
     )
     .await;
     let list = context::get(
@@ -82,20 +129,38 @@ pub async fn observe(
         &children::name_servers_name(valid),
     );
     let list = list.filter(|map| valid.target.owns(&map.metadata));
-    Observed {
+    let mut observed = Observed {
         members,
         views,
         name_server_list: list.and_then(|map| map.annotations().get(NAME_SERVERS).cloned()),
+        openings: Openings::new(),
+    };
+    observed.openings = open::observe(valid, &observed, admin).await;
+    observed
+}
+
+/// Brokers are looked at closely until all is as the spec asks, and again as soon as it is not.
+fn look(valid: &Valid, name_servers: Option<&NameServers>, ctx: &Context) -> Look {
+    let list = name_servers.map(|found| found.list.as_str());
+    let opening = || {
+        let masters = (0..valid.shape.groups).map(|group| Member { group, replica: 0 });
+        masters
+            .filter_map(|member| {
+                let name = member.name(&valid.name);
+                context::get(&ctx.stores.stateful_sets, &valid.target.namespace, &name)
+            })
+            .any(|set| set.annotations().contains_key(STAGE))
+    };
+    if valid.was_ready && valid.is_observed && valid.told.as_deref() == list && !opening() {
+        Look::Short
+    } else {
+        Look::Close
     }
 }
 
-async fn view(server: &NameServer, ctx: &Context) -> View {
+async fn view(server: &NameServer, admin: &dyn Admin) -> View {
     let lists = match &server.address {
-        Some(address) => ctx
-            .admin
-            .cluster_info(address)
-            .await
-            .map_err(|err| err.to_string()),
+        Some(address) => admin.cluster_info(address).await.map_err(|err| err.to_string()),
         None => Err("its pod has no address yet".to_owned()),
     };
     View {
@@ -104,7 +169,13 @@ async fn view(server: &NameServer, ctx: &Context) -> View {
     }
 }
 
-async fn seen(valid: &Valid, user: &UserConfig, member: Member, ctx: &Context) -> Seen {
+async fn seen(
+    valid: &Valid,
+    user: &UserConfig,
+    member: Member,
+    look: Look,
+    (ctx, admin): (&Context, &dyn Admin),
+) -> Seen {
     let (namespace, name) = (valid.target.namespace.as_str(), member.name(&valid.name));
     let set = context::get(&ctx.stores.stateful_sets, namespace, &name)
         .filter(|set| valid.target.owns(&set.metadata));
@@ -115,9 +186,15 @@ async fn seen(valid: &Valid, user: &UserConfig, member: Member, ctx: &Context) -
     let service_ip = context::get(&ctx.stores.services, namespace, &name)
         .filter(|service| valid.target.owns(&service.metadata))
         .and_then(|found| service::address(&found).map(ToOwned::to_owned));
-    let answer = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
-        Some(ip) => ask(valid, member, &format!("{ip}:{}", user.ports.main), ctx).await,
-        None => Answer::NotAsked,
+    let (answer, facts) = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
+        Some(ip) => {
+            let address = format!("{ip}:{}", user.ports.main);
+            match ask(valid, member, address, look, admin).await {
+                Ok(facts) => (Answer::Serves, Some(facts)),
+                Err(why) => (Answer::No(why), None),
+            }
+        }
+        None => (Answer::NotAsked, None),
     };
     Seen {
         member,
@@ -125,30 +202,57 @@ async fn seen(valid: &Valid, user: &UserConfig, member: Member, ctx: &Context) -
         pod,
         service_ip,
         answer,
+        facts,
     }
 }
 
-/// Whether the broker at `address` is this one and serves. Its identity is read each time its readiness is in doubt,
-/// because pod addresses are used again; while all is well a short question is enough.
-async fn ask(valid: &Valid, member: Member, address: &str, ctx: &Context) -> Answer {
-    let answer = if valid.was_ready {
-        ctx.admin.runtime_info(address).await.map(|_| Answer::Serves)
-    } else {
-        ctx.admin.broker_config(address).await.map(|config| {
-            let (name, id) = (config.broker_name().unwrap_or_default(), config.broker_id());
-            let expected = (valid.broker_name(member.group), Some(member.id()));
-            if (name.to_owned(), id) == expected {
-                Answer::Serves
-            } else {
-                Answer::No(format!(
-                    "{address} is broker {name:?} id {id:?}, not {} id {}",
-                    expected.0,
-                    member.id()
-                ))
-            }
-        })
-    };
-    answer.unwrap_or_else(|err| Answer::No(err.to_string()))
+/// What the broker at `address` says, or why it is not this one or does not serve. Its identity is read each time its
+/// readiness is in doubt, because pod addresses are used again; while all is well a short question is enough.
+async fn ask(
+    valid: &Valid,
+    member: Member,
+    address: String,
+    look: Look,
+    admin: &dyn Admin,
+) -> Result<Facts, String> {
+    let runtime = admin
+        .runtime_info(&address)
+        .await
+        .map_err(|err| err.to_string())?;
+    if look == Look::Short {
+        return Ok(Facts {
+            address,
+            runtime,
+            config: None,
+        });
+    }
+    let config = admin
+        .broker_config(&address)
+        .await
+        .map_err(|err| err.to_string())?;
+    let (name, id) = (config.broker_name().unwrap_or_default(), config.broker_id());
+    let expected = (valid.broker_name(member.group), Some(member.id()));
+    if (name.to_owned(), id) != expected {
+        return Err(format!(
+            "{address} is broker {name:?} id {id:?}, not {} id {}",
+            expected.0,
+            member.id()
+        ));
+    }
+    Ok(Facts {
+        address,
+        runtime,
+        config: Some(config),
+    })
+}
+
+/// How closely brokers are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Whether they answer.
+    Short,
+    /// Who they are and what they run with too.
+    Close,
 }
 
 impl Seen {
@@ -172,6 +276,30 @@ impl Seen {
 }
 
 impl Observed {
+    /// Whether every name server, of which there is at least one, lists that broker.
+    #[must_use]
+    pub fn is_listed(&self, valid: &Valid, member: Member) -> bool {
+        let name = valid.broker_name(member.group);
+        let lists = |view: &View| {
+            let data = view.lists.as_ref().ok().and_then(|info| info.brokers.get(&name));
+            data.is_some_and(|data| data.addresses.contains_key(&member.id()))
+        };
+        !self.views.is_empty() && self.views.iter().all(lists)
+    }
+
+    /// Whether any name server lists that broker, or does not tell.
+    #[must_use]
+    pub fn may_be_listed(&self, valid: &Valid, member: Member) -> bool {
+        let name = valid.broker_name(member.group);
+        self.views.iter().any(|view| match &view.lists {
+            Ok(info) => info
+                .brokers
+                .get(&name)
+                .is_some_and(|data| data.addresses.contains_key(&member.id())),
+            Err(_) => true,
+        })
+    }
+
     /// The brokers that serve: their pod is ready, they answer, and every name server lists them where clients reach
     /// them. Where not, why not, by pod name.
     #[must_use]

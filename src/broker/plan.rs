@@ -1,14 +1,17 @@
 //! What to do next, decided from what was observed: pure, so that every case can be tested without a cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::children::{self, BrokerSet};
 use super::config::UserConfig;
+use super::live::{self, Gate, Live, Push};
 use super::observe::{Observed, Seen};
+use super::open::{self, Missing};
 use super::valid::{Member, Valid};
-use crate::k8s::pod;
+use crate::k8s::labels::OPENING;
 use crate::workload::set::{self, Verdict};
 
 /// What one reconcile does beside keeping Services, ConfigMaps and disruption budgets.
@@ -16,12 +19,18 @@ use crate::workload::set::{self, Verdict};
 pub struct Plan {
     /// The name servers that brokers start with from now on; `None` as long as none are known.
     pub name_server_list: Option<String>,
+    /// What each broker is to run with and takes live.
+    pub live: Live,
     /// The StatefulSets, in the order in which they are written.
     pub sets: Vec<SetPlan>,
     /// Brokers that wait for the address of their Service.
     pub without_address: Vec<Member>,
     /// Pods that do not run and were made from an older template.
     pub replace: Vec<Arc<Pod>>,
+    /// What running brokers are told.
+    pub pushes: Vec<Push>,
+    /// New groups that are not written to yet.
+    pub openings: Vec<Opening>,
     /// Changes of the spec that running pods keep from being carried out, for people.
     pub pending: Vec<String>,
 }
@@ -37,6 +46,17 @@ pub struct SetPlan {
     pub desired: BrokerSet,
 }
 
+/// A new group that is not written to yet.
+#[derive(Debug, PartialEq)]
+pub struct Opening {
+    /// Which one.
+    pub group: i32,
+    /// Where its master answers, `host:port`, if it can be filled.
+    pub address: Option<String>,
+    /// What is copied to it now, or what is waited for.
+    pub missing: Result<Missing, String>,
+}
+
 impl Plan {
     /// Whether this makes a StatefulSet that was not there.
     #[must_use]
@@ -48,16 +68,40 @@ impl Plan {
 /// Plans the next step towards what the spec asks for. `known` is the list of name servers as it should be, if known.
 #[must_use]
 pub fn plan(valid: &Valid, user: &UserConfig, known: Option<&str>, observed: &Observed) -> Plan {
+    let list = known.or(observed.name_server_list.as_deref());
+    let Some(list) = list else { return Plan::default() };
+    let stages: BTreeMap<Member, &'static str> = observed
+        .members
+        .iter()
+        .filter(|seen| opens(valid, observed, seen))
+        .map(|seen| (seen.member, OPENING))
+        .collect();
+    let fenced = |group: i32| stages.contains_key(&Member { group, replica: 0 });
+    let live: Live = observed
+        .members
+        .iter()
+        .map(|seen| {
+            let gate = if fenced(seen.member.group) {
+                Gate::Fenced
+            } else {
+                Gate::Open
+            };
+            (seen.member, live::wanted(valid, user, gate))
+        })
+        .collect();
     let mut plan = Plan {
-        name_server_list: list(known, observed),
+        name_server_list: Some(list.to_owned()),
+        pushes: live::pushes(observed, &live, list),
+        openings: openings(observed, &stages),
+        live,
         ..Plan::default()
     };
-    if plan.name_server_list.is_none() {
-        return plan;
-    }
     for seen in &observed.members {
         match address(valid, seen) {
-            Some(ip) => plan.sets.push(set_plan(valid, user, seen, ip)),
+            Some(ip) => {
+                let stage = stages.get(&seen.member).copied();
+                plan.sets.push(set_plan(valid, user, seen, ip, stage));
+            }
             None => plan.without_address.push(seen.member),
         }
         if let Some(live) = seen.set.as_deref() {
@@ -65,21 +109,42 @@ pub fn plan(valid: &Valid, user: &UserConfig, known: Option<&str>, observed: &Ob
             plan.replace.extend(set::outdated_broken(live, &pods).cloned());
         }
     }
-    plan.pending = pending(valid, known, &plan);
+    plan.pending = pending(valid, list, observed, &plan);
     plan
 }
 
-/// The list is changed under running brokers only by what also tells them; until then they keep the one they have.
-fn list(known: Option<&str>, observed: &Observed) -> Option<String> {
-    let serves = observed
+/// Whether this is the master of a group that is not written to yet: a group that was added to a cluster, until it has the
+/// topics and subscription groups of the others.
+fn opens(valid: &Valid, observed: &Observed, seen: &Seen) -> bool {
+    if !seen.member.is_master() {
+        return false;
+    }
+    if seen.set.is_none() {
+        return valid
+            .accepted
+            .is_some_and(|accepted| seen.member.group >= accepted.groups);
+    }
+    let lacks = observed.openings.get(&seen.member.group);
+    open::is_opening(seen) && !matches!(lacks, Some(Ok(missing)) if missing.is_empty())
+}
+
+fn openings(observed: &Observed, stages: &BTreeMap<Member, &'static str>) -> Vec<Opening> {
+    let waiting = || Err("waiting for its pods".to_owned());
+    let masters = observed
         .members
         .iter()
-        .filter_map(|seen| seen.pod.as_deref())
-        .any(|pod| !pod::broken(pod));
-    match &observed.name_server_list {
-        Some(current) if serves || known.is_none() => Some(current.clone()),
-        _ => known.map(ToOwned::to_owned),
-    }
+        .filter(|seen| stages.contains_key(&seen.member));
+    masters
+        .map(|seen| Opening {
+            group: seen.member.group,
+            address: seen.facts.as_ref().map(|facts| facts.address.clone()),
+            missing: observed
+                .openings
+                .get(&seen.member.group)
+                .cloned()
+                .unwrap_or_else(waiting),
+        })
+        .collect()
 }
 
 fn address<'a>(valid: &Valid, seen: &'a Seen) -> Option<&'a str> {
@@ -90,8 +155,8 @@ fn address<'a>(valid: &Valid, seen: &'a Seen) -> Option<&'a str> {
     }
 }
 
-fn set_plan(valid: &Valid, user: &UserConfig, seen: &Seen, ip: &str) -> SetPlan {
-    let desired = children::broker_set(valid, user, seen.member, ip);
+fn set_plan(valid: &Valid, user: &UserConfig, seen: &Seen, ip: &str, stage: Option<&str>) -> SetPlan {
+    let desired = children::broker_set(valid, user, seen.member, ip, stage);
     let pods: Vec<_> = seen.pod.iter().cloned().collect();
     let verdict = set::verdict(&desired.set, seen.set.as_deref(), &pods);
     SetPlan {
@@ -101,25 +166,35 @@ fn set_plan(valid: &Valid, user: &UserConfig, seen: &Seen, ip: &str) -> SetPlan 
     }
 }
 
-fn pending(valid: &Valid, known: Option<&str>, plan: &Plan) -> Vec<String> {
+fn pending(valid: &Valid, list: &str, observed: &Observed, plan: &Plan) -> Vec<String> {
     let mut pending = Vec::new();
-    if valid.asked.groups != valid.shape.groups {
+    if valid.asked.groups < valid.shape.groups {
         pending.push(format!(
             "spec.size {} (now {})",
             valid.asked.groups, valid.shape.groups
         ));
     }
-    if valid.asked.replicas != valid.shape.replicas {
+    if valid.asked.replicas < valid.shape.replicas {
         pending.push(format!(
             "spec.replicaPerGroup {} (now {})",
             valid.asked.replicas, valid.shape.replicas
         ));
     }
-    if let Some((known, current)) = known
-        .zip(plan.name_server_list.as_deref())
-        .filter(|(known, current)| known != current)
-    {
-        pending.push(format!("name servers {known} (now {current})"));
+    let misses = |seen: &&Seen| {
+        let facts = seen.facts.as_ref();
+        facts.is_some_and(|facts| facts.misses(list) && !facts.takes_name_servers_live())
+    };
+    let old: Vec<_> = observed.members.iter().filter(misses).collect();
+    if let Some(first) = old.first() {
+        pending.push(format!(
+            "name servers {list}: {} of RocketMQ {} take them only with a restart",
+            old.len(),
+            first
+                .facts
+                .as_ref()
+                .and_then(|facts| facts.runtime.version())
+                .unwrap_or("unknown")
+        ));
     }
     let waiting: Vec<String> = plan
         .sets

@@ -3,9 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::config::{self, UserConfig};
+use super::live;
 use super::observe::Observed;
-use super::plan::Plan;
-use super::valid::{Rejected, Valid};
+use super::plan::{Opening, Plan};
+use super::valid::{Rejected, Shape, Valid};
 use crate::api::{Broker, BrokerStatus};
 use crate::k8s::conditions::{self, CONFIG_ACCEPTED, DEGRADED, PROGRESSING, READY, Says};
 use crate::k8s::{apply::Foreign, labels, pod};
@@ -18,6 +19,8 @@ const NAMED: usize = 5;
 pub struct Done {
     /// Objects under our names that are somebody else's.
     pub foreign: Vec<Foreign>,
+    /// What brokers refused, or did not answer to, in their words.
+    pub refused: Vec<String>,
 }
 
 /// The status of a `Broker` that was reconciled.
@@ -41,7 +44,9 @@ pub fn status(
         .members
         .iter()
         .filter(|member| member.member.is_master() && member.set.is_some());
-    let accepted = broker.status.as_ref().is_some_and(|status| status.size > 0) || seen.plan.creates();
+    let shape = accepted(valid, seen);
+    let list = seen.plan.name_server_list.as_deref();
+    let told = list.and_then(|list| live::told(seen.observed, list));
     BrokerStatus {
         observed_generation: broker.metadata.generation,
         conditions: conditions::next(
@@ -53,9 +58,32 @@ pub fn status(
         selector: Some(labels::selector_text(&labels::broker_selector(&valid.name))),
         replicas: i32::try_from(masters.count()).unwrap_or(i32::MAX),
         nodes,
-        size: if accepted { valid.shape.groups } else { 0 },
-        replica_per_group: accepted.then_some(valid.shape.replicas),
+        size: shape.map_or(0, |shape| shape.groups),
+        replica_per_group: shape.map(|shape| shape.replicas),
+        name_servers: told.map(ToOwned::to_owned).or_else(|| valid.told.clone()),
     }
+}
+
+/// What runs: all that was asked for from the start, then each new group once its StatefulSets are there, for they
+/// remember that it is new.
+fn accepted(valid: &Valid, seen: &Reconciled<'_>) -> Option<Shape> {
+    let Some(before) = valid.accepted else {
+        return seen.plan.creates().then_some(valid.asked);
+    };
+    let there = |group: i32| {
+        let members = seen.observed.members.iter();
+        members
+            .filter(|seen| seen.member.group == group)
+            .all(|seen| seen.set.is_some())
+    };
+    let mut groups = before.groups;
+    while groups < valid.shape.groups && there(groups) {
+        groups += 1;
+    }
+    Some(Shape {
+        groups,
+        replicas: valid.shape.replicas,
+    })
 }
 
 /// The status of a `Broker` that cannot be acted on: what ran before is left alone.
@@ -142,6 +170,24 @@ fn ready(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says {
             format!("{serve} of {all} brokers serve; {}", some_of(waiting)),
         );
     }
+    if let Some(opening) = seen.plan.openings.first() {
+        return Says::no(
+            "OpeningGroup",
+            format!(
+                "all {all} brokers run; group {} takes no traffic yet",
+                opening.group
+            ),
+        );
+    }
+    if let Some(push) = seen.plan.pushes.first() {
+        return Says::no(
+            "Telling",
+            format!(
+                "all {all} brokers serve; {} was just told what changed",
+                push.member.pod_name(&valid.name)
+            ),
+        );
+    }
     if valid.shape != valid.asked {
         let asked = valid.asked.brokers();
         return Says::no(
@@ -176,6 +222,17 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
             ),
         );
     }
+    if let Some(opening) = seen.plan.openings.first() {
+        return opening_says(opening, seen.plan.openings.len());
+    }
+    if let Some(push) = seen.plan.pushes.first() {
+        let keys: Vec<_> = push.changes.keys().map(String::as_str).collect();
+        let pod = push.member.pod_name(&valid.name);
+        return Says::yes(
+            "Telling",
+            format!("telling {} of running brokers, {pod} among them", keys.join(", ")),
+        );
+    }
     if waiting.is_empty() {
         return Says::no("Steady", "everything the spec asks for is there");
     }
@@ -187,6 +244,41 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
             valid.shape.brokers()
         ),
     )
+}
+
+/// What is done with a new group.
+fn opening_says(opening: &Opening, groups: usize) -> Says {
+    let group = opening.group;
+    let what = match &opening.missing {
+        Ok(missing) => format!(
+            "{} subscription groups and {} topics are still to be copied from {}",
+            missing.groups.len(),
+            missing.topics.len(),
+            missing.source
+        ),
+        Err(why) => why.clone(),
+    };
+    Says::yes(
+        "OpeningGroup",
+        format!("group {group} (of {groups} new ones) takes no traffic yet: {what}"),
+    )
+}
+
+/// What keeps a new group from being opened that does not pass by itself.
+fn stuck_opening(seen: &Reconciled<'_>) -> Option<Says> {
+    let opening = seen
+        .plan
+        .openings
+        .iter()
+        .find(|opening| matches!(&opening.missing, Err(why) if !why.starts_with("waiting")))?;
+    let why = opening.missing.as_ref().err()?;
+    Some(Says::yes(
+        "SourceUnreadable",
+        format!(
+            "group {} takes no traffic until it has the topics of the others: {why}",
+            opening.group
+        ),
+    ))
 }
 
 fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
@@ -207,6 +299,12 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
         .filter_map(|member| member.pod.as_deref());
     if let Some(trouble) = pods.into_iter().find_map(|pod| pod::trouble(pod, fields)) {
         return Says::yes(trouble.reason, trouble.message);
+    }
+    if let Some(stuck) = stuck_opening(seen) {
+        return stuck;
+    }
+    if let Some(refused) = done.refused.first() {
+        return Says::yes("Refused", format!("{refused}; tried again"));
     }
     if valid.switches.image_command {
         return Says::yes(

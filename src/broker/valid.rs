@@ -125,16 +125,20 @@ pub struct Valid {
     pub spec: BrokerSpec,
     /// The groups and replicas that the spec asks for.
     pub asked: Shape,
-    /// The groups and replicas that are to run now: those that were accepted before, until a change is carried out.
+    /// The groups and replicas that are to run now: those that the spec asks for, and those that have not left yet.
     pub shape: Shape,
     /// Where its data lives.
     pub storage: Storage,
     /// Where its name servers come from.
     pub name_servers: NameServerSource,
-    /// Whether `shape` was accepted before: then a change of it is a scaling.
-    pub accepted: bool,
+    /// What ran when the status was last written; then a change of it is a scaling. `None` before anything ran.
+    pub accepted: Option<Shape>,
+    /// The list of name servers that every broker was last seen to run with.
+    pub told: Option<String>,
     /// Whether its status said Ready when it was last written.
     pub was_ready: bool,
+    /// Whether that status speaks of this very spec.
+    pub is_observed: bool,
     /// When it was made.
     pub created: Option<Time>,
     /// What the user switched by annotation.
@@ -180,16 +184,23 @@ impl Valid {
         )
         .map_err(Rejected::invalid)?;
         let status = broker.status.as_ref().filter(|status| status.size > 0);
-        let shape = status.map_or(asked, |status| Shape {
+        let accepted = status.map(|status| Shape {
             groups: status.size,
             replicas: status.replica_per_group.unwrap_or(spec.replica_per_group),
         });
+        let shape = accepted.map_or(asked, |accepted| Shape {
+            groups: accepted.groups.max(asked.groups),
+            replicas: accepted.replicas.max(asked.replicas),
+        });
         Ok(Self {
             name_servers: name_server_source(spec)?,
-            accepted: status.is_some(),
+            accepted,
+            told: status.and_then(|status| status.name_servers.clone()),
             was_ready: status.is_some_and(|status| {
                 conditions::find(&status.conditions, READY).is_some_and(|ready| ready.status == "True")
             }),
+            is_observed: status
+                .is_some_and(|status| status.observed_generation == broker.metadata.generation),
             created: broker.creation_timestamp(),
             switches: Switches::of(broker.annotations()),
             spec: spec.clone(),

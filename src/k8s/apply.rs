@@ -193,14 +193,12 @@ pub fn hash(value: &impl Serialize) -> String {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// The object with the hash of what we want of it as an annotation, unless it carries one already: by it a new process
-/// tells that nothing has to be taken away from the object.
+/// The object with the hash of what we want of it as an annotation: by it a new process tells that nothing has to be
+/// taken away from the object.
 fn marked<K: Resource + Clone>(desired: &K, intent: &str) -> K {
     let mut desired = desired.clone();
     let annotations = desired.meta_mut().annotations.get_or_insert_default();
-    annotations
-        .entry(labels::INTENT.to_owned())
-        .or_insert_with(|| intent.to_owned());
+    annotations.insert(labels::APPLIED.to_owned(), intent.to_owned());
     desired
 }
 

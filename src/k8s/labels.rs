@@ -26,6 +26,8 @@ pub const REVISION: &str = "controller-revision-hash";
 
 /// Annotation on a StatefulSet: the hash of what the operator last wanted it to be.
 pub const INTENT: &str = "rocketmq.apache.org/intent";
+/// Annotation on everything we make: the hash of the whole of it as it was last written.
+pub const APPLIED: &str = "rocketmq.apache.org/applied";
 /// Annotation on a pod template: the hash of the configuration its pods start with, so that a change of it is a
 /// change of the template.
 pub const CONFIG_HASH: &str = "rocketmq.apache.org/config-hash";
@@ -34,6 +36,10 @@ pub const NAME_SERVERS: &str = "rocketmq.apache.org/name-servers";
 /// Annotation on a broker's StatefulSet: the address of its Service that the broker advertises, so that a Service that
 /// was deleted comes back with it.
 pub const ADVERTISED: &str = "rocketmq.apache.org/advertised-address";
+/// Annotation on the StatefulSet of a new group's master: [`OPENING`] until the group may be written to.
+pub const STAGE: &str = "rocketmq.apache.org/stage";
+/// The value of [`STAGE`] while topics and subscription groups are copied to a new group.
+pub const OPENING: &str = "opening";
 /// Annotation of users on a custom resource: `"true"` stops every write but that of the status.
 pub const PAUSED: &str = "rocketmq.apache.org/paused";
 /// Annotation of users on a custom resource: `keep` runs the image's own command instead of the operator's.

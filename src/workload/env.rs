@@ -31,10 +31,10 @@ pub fn field(name: &str, path: &str) -> EnvVar {
 
 /// A variable taken from a key of a ConfigMap when the container starts.
 #[must_use]
-pub fn config_map_key(name: &str, config_map: &str) -> EnvVar {
+pub fn config_map_key(name: &str, config_map: &str, key: &str) -> EnvVar {
     let source = ConfigMapKeySelector {
         name: config_map.to_owned(),
-        key: name.to_owned(),
+        key: key.to_owned(),
         optional: None,
     };
     EnvVar {

@@ -7,6 +7,7 @@
 # POSIX sh, so that it runs under dash, bash and busybox. What the environment says:
 #   ROCKETMQ_HOME                  where RocketMQ is installed (from the image)
 #   NAMESRV_ADDR                   the name servers of a broker
+#   ROCKETMQ_LIVE_CONFIG           what a running broker also takes without a restart, as it is now
 #   ROCKETMQ_ADVERTISED_ADDRESS    what clients and replicas of a broker dial
 #   ROCKETMQ_JVM_OPTIONS           spec.jvmOptions; beats BROKER_MEM, which beats JAVA_OPT_EXT, which beats what is computed
 set -euf
@@ -66,13 +67,14 @@ sized() {
 }
 
 # The configuration, later parts winning: the advertised address, the operator's parts in the order of their names,
-# and the name servers as they are now.
+# what running brokers take live, and the name
+# servers as they are now.
 configure() {
   printf 'brokerIP1=%s\nbrokerIP2=%s\n' "$ROCKETMQ_ADVERTISED_ADDRESS" "$ROCKETMQ_ADVERTISED_ADDRESS"
   for part in 10-defaults 20-common 30-spec 40-identity; do
     [ ! -f "$parts/$part.conf" ] || { echo && echo && cat "$parts/$part.conf"; }
   done
-  printf '\n\nnamesrvAddr=%s\n' "$NAMESRV_ADDR"
+  printf '\n\n%s\nnamesrvAddr=%s\n' "${ROCKETMQ_LIVE_CONFIG:-}" "$NAMESRV_ADDR"
 }
 
 # The process ids of RocketMQ's JVM. Other JVMs in the container, such as mqadmin's, are none of our business.

@@ -27,24 +27,10 @@ pub struct Kubelet {
     missing_images: BTreeSet<String>,
     held: BTreeSet<String>,
     unschedulable: BTreeMap<String, String>,
-    /// By the uid of the pod.
-    processes: HashMap<String, Process>,
-}
-
-/// A RocketMQ in a pod.
-struct Process {
-    /// Where it answers, `host:port`.
-    address: String,
-    /// What it was started with, for a broker.
-    broker: Option<BrokerProcess>,
-}
-
-struct BrokerProcess {
-    config: BTreeMap<String, String>,
-    advertised: String,
-    name_servers: Vec<String>,
-    /// Where it registers now.
-    registered_on: Vec<String>,
+    /// Where the RocketMQ of a pod answers, `host:port`, by the uid of the pod.
+    processes: HashMap<String, String>,
+    /// What names of name servers stand for.
+    names: BTreeMap<String, String>,
 }
 
 impl Kubelet {
@@ -58,6 +44,7 @@ impl Kubelet {
             held: BTreeSet::new(),
             unschedulable: BTreeMap::new(),
             processes: HashMap::new(),
+            names: BTreeMap::new(),
         }
     }
 
@@ -114,8 +101,8 @@ impl Kubelet {
             .cloned()
             .collect();
         for uid in gone {
-            if let Some(process) = self.processes.remove(&uid) {
-                self.rocketmq.kill(&process.address);
+            if let Some(address) = self.processes.remove(&uid) {
+                self.rocketmq.kill(&address);
             }
         }
     }
@@ -329,93 +316,94 @@ impl Kubelet {
     }
 
     /// Starts what the pod's container runs, as its environment and configuration say at this moment.
-    fn start(&self, pod: &Pod, ip: &str) -> Process {
+    fn start(&self, pod: &Pod, ip: &str) -> String {
         if pod.labels().get("app").is_some_and(|app| app == "name_service") {
             let address = format!("{ip}:9876");
             self.rocketmq.name_server(&address);
-            return Process {
-                address,
-                broker: None,
-            };
+            return address;
         }
         let namespace = pod.namespace().unwrap();
-        let data = |name: &str| {
-            let map = self.api.find::<ConfigMap>(&format!("{namespace}/{name}"));
-            map.and_then(|map| map.data).unwrap_or_default()
-        };
         let container = &pod.spec.as_ref().unwrap().containers[0];
-        let env = |name: &str| -> String {
-            let var = container.env.iter().flatten().find(|env| env.name == name);
-            let from = var.and_then(|var| var.value_from.as_ref());
-            match (var.and_then(|var| var.value.clone()), from) {
-                (Some(value), _) => value,
-                (_, Some(from)) if from.field_ref.is_some() => ip.to_owned(),
-                (_, Some(from)) => from
-                    .config_map_key_ref
-                    .as_ref()
-                    .and_then(|key| data(&key.name).remove(&key.key))
-                    .unwrap_or_default(),
-                _ => String::new(),
-            }
-        };
+        let env = |name: &str| self.variable(pod, ip, name);
         let volumes = pod.spec.iter().filter_map(|spec| spec.volumes.as_ref()).flatten();
         let config = volumes
             .filter(|volume| volume.name == "rocketmq-config")
             .filter_map(|volume| volume.config_map.as_ref());
-        let parts: BTreeMap<_, _> = config.flat_map(|source| data(&source.name)).collect();
+        let mut parts: BTreeMap<_, _> = config
+            .flat_map(|source| self.data(&namespace, &source.name))
+            .collect();
+        let list = env("NAMESRV_ADDR");
+        parts.insert(
+            "~".to_owned(),
+            format!("{}\nnamesrvAddr={list}", env("ROCKETMQ_LIVE_CONFIG")),
+        );
         let config = properties::parse(&parts.into_values().collect::<Vec<_>>().join("\n\n"));
-        let port = config
-            .get("listenPort")
-            .map_or("10911", String::as_str)
-            .to_owned();
-        Process {
-            address: format!("{ip}:{port}"),
-            broker: Some(BrokerProcess {
-                config,
-                advertised: format!("{}:{port}", env("ROCKETMQ_ADVERTISED_ADDRESS")),
-                name_servers: env("NAMESRV_ADDR")
-                    .split(';')
-                    .map(|server| in_namespace(server, &namespace))
-                    .collect(),
-                registered_on: Vec::new(),
-            }),
+        let get = |key: &str| config.get(key).cloned().unwrap_or_default();
+        let port = config.get("listenPort").map_or("10911", String::as_str);
+        let address = format!("{ip}:{port}");
+        let servers: Vec<_> = list
+            .split(';')
+            .map(|server| in_namespace(server, &namespace))
+            .collect();
+        let image = container.image.clone().unwrap_or_default();
+        let version = image.rsplit(':').next().unwrap_or_default().replace('.', "_");
+        let broker = FakeBroker::replica(&get("brokerName"), get("brokerId").parse().unwrap_or(0))
+            .version(&format!("V{version}"))
+            .cluster(&get("brokerClusterName"))
+            .at(&address)
+            .registers_as(&format!("{}:{port}", env("ROCKETMQ_ADVERTISED_ADDRESS")))
+            .registers_on(&servers.iter().map(String::as_str).collect::<Vec<_>>())
+            .on_disk(&disk(pod));
+        self.rocketmq.broker(
+            config
+                .iter()
+                .fold(broker, |broker, (key, value)| broker.config(key, value)),
+        );
+        address
+    }
+
+    fn data(&self, namespace: &str, name: &str) -> BTreeMap<String, String> {
+        let map = self.api.find::<ConfigMap>(&format!("{namespace}/{name}"));
+        map.and_then(|map| map.data).unwrap_or_default()
+    }
+
+    /// A variable of the pod's container.
+    fn variable(&self, pod: &Pod, ip: &str, name: &str) -> String {
+        let container = &pod.spec.as_ref().unwrap().containers[0];
+        let var = container.env.iter().flatten().find(|env| env.name == name);
+        let from = var.and_then(|var| var.value_from.as_ref());
+        match (var.and_then(|var| var.value.clone()), from) {
+            (Some(value), _) => value,
+            (_, Some(from)) if from.field_ref.is_some() => ip.to_owned(),
+            (_, Some(from)) => from
+                .config_map_key_ref
+                .as_ref()
+                .and_then(|key| self.data(&pod.namespace().unwrap(), &key.name).remove(&key.key))
+                .unwrap_or_default(),
+            _ => String::new(),
         }
     }
 
-    /// Every broker looks up its name servers again and registers where they are now.
+    /// Names of name servers stand for where their pods are now; brokers find them there.
     fn resolve_name_servers(&mut self) {
-        let pods: BTreeMap<String, String> = self
+        let names: BTreeMap<String, String> = self
             .api
             .all::<Pod>()
             .iter()
+            .filter(|pod| pod.labels().get("app").is_some_and(|app| app == "name_service"))
             .filter_map(|pod| {
                 let ip = pod.status.as_ref()?.pod_ip.clone()?;
-                Some((format!("{}/{}", pod.namespace()?, pod.name_any()), ip))
+                let (service, namespace) = (pod.labels().get("name_service_cr")?, pod.namespace()?);
+                let name = format!("{}.{service}-headless.{namespace}.svc:9876", pod.name_any());
+                Some((name, format!("{ip}:9876")))
             })
             .collect();
-        for process in self.processes.values_mut() {
-            let Some(broker) = &mut process.broker else {
-                continue;
-            };
-            let servers: Vec<_> = broker
-                .name_servers
-                .iter()
-                .filter_map(|server| resolve(server, &pods))
-                .collect();
-            if servers != broker.registered_on {
-                let get = |key: &str| broker.config.get(key).cloned().unwrap_or_default();
-                let fake = FakeBroker::replica(&get("brokerName"), get("brokerId").parse().unwrap_or(0))
-                    .cluster(&get("brokerClusterName"))
-                    .at(&process.address)
-                    .registers_as(&broker.advertised)
-                    .registers_on(&servers.iter().map(String::as_str).collect::<Vec<_>>());
-                let configured = broker
-                    .config
-                    .iter()
-                    .fold(fake, |fake, (key, value)| fake.config(key, value));
-                self.rocketmq.broker(configured);
-                broker.registered_on = servers;
-            }
+        for (name, address) in &names {
+            self.rocketmq.resolves(name, address);
+        }
+        if names != self.names {
+            self.rocketmq.register_all();
+            self.names = names;
         }
     }
 
@@ -505,13 +493,19 @@ fn in_namespace(server: &str, namespace: &str) -> String {
     }
 }
 
-/// The address behind `pod.service.namespace.svc:port`; what is no such name is an address already.
-fn resolve(server: &str, pods: &BTreeMap<String, String>) -> Option<String> {
-    let (host, port) = server.split_once(':')?;
-    match host.split('.').collect::<Vec<_>>()[..] {
-        [pod, _, namespace, "svc"] => pods
-            .get(&format!("{namespace}/{pod}"))
-            .map(|ip| format!("{ip}:{port}")),
-        _ => Some(server.to_owned()),
+/// What a pod's data is on: its claim, its node's folder, or nothing that outlives it.
+fn disk(pod: &Pod) -> String {
+    let volumes = pod.spec.iter().filter_map(|spec| spec.volumes.as_ref()).flatten();
+    let lasting = volumes.into_iter().find_map(|volume| {
+        let claim = volume
+            .persistent_volume_claim
+            .as_ref()
+            .map(|claim| claim.claim_name.clone());
+        let path = volume.host_path.as_ref();
+        claim.or_else(|| path.map(|path| format!("{}/{}", path.path, pod.name_any())))
+    });
+    match lasting {
+        Some(name) => format!("{}/{name}", pod.namespace().unwrap()),
+        None => pod.uid().unwrap(),
     }
 }

@@ -78,6 +78,13 @@ impl World {
             .unwrap();
     }
 
+    /// What becomes of an object's status by another hand.
+    pub fn edit_status<K: Resource<DynamicType = ()>>(&self, name: &str, patch: &Value) {
+        self.api
+            .objects(|objects| objects.patch(&FakeApi::key::<K>(name), patch, true))
+            .unwrap();
+    }
+
     /// What a user deletes, with all that it owns.
     pub fn delete<K: Resource<DynamicType = ()>>(&self, name: &str) {
         let key = FakeApi::key::<K>(name);

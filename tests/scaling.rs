@@ -1,0 +1,224 @@
+//! Growing and shrinking a cluster that runs, one sentence a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails here fails a test"
+)]
+
+mod support;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use rocketmq_operator::admin::fake::FakeBroker;
+use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
+use rocketmq_operator::api::{Broker, NameService};
+use serde_json::json;
+use support::fixtures::{broker, name_service};
+use support::world::World;
+
+/// A cluster of one group whose master has topics and a subscription group of its users.
+async fn in_use() -> World {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker("orders"));
+    world.settle().await;
+    assert!(world.ready::<Broker>("mq/orders"));
+    let billing = SubscriptionGroup::new("billing").with("retryMaxTimes", 3);
+    world
+        .rocketmq
+        .becomes(&address(&world, "orders-0-master-0"), |master| {
+            let mut parcels = TopicConfig::new("parcels", 1);
+            parcels.perm = 4;
+            master
+                .topic(TopicConfig::new("payments", 8))
+                .topic(parcels)
+                .group(&billing)
+        });
+    world
+}
+
+fn address(world: &World, pod: &str) -> String {
+    let pod = world.get::<Pod>(&format!("mq/{pod}"));
+    format!("{}:10911", pod.status.unwrap().pod_ip.unwrap())
+}
+
+fn broker_of(world: &World, pod: &str) -> FakeBroker {
+    world.rocketmq.broker_at(&address(world, pod)).unwrap()
+}
+
+fn permission(world: &World, pod: &str) -> Option<i32> {
+    broker_of(world, pod).whole_config().broker_permission()
+}
+
+fn says(world: &World, words: &str) {
+    let conditions = world.conditions::<Broker>("mq/orders");
+    assert!(
+        conditions.iter().any(|line| line.contains(words)),
+        "{words:?} is not in {conditions:#?}"
+    );
+}
+
+fn resize(world: &World, size: i32) {
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"size": size}}));
+}
+
+#[tokio::test]
+async fn a_new_group_has_the_topics_and_groups_of_the_others_before_it_takes_traffic() {
+    let mut world = in_use().await;
+    let before = world.get::<Pod>("mq/orders-0-master-0").uid();
+    resize(&world, 3);
+    world.settle().await;
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+    let source = broker_of(&world, "orders-0-master-0");
+    for pod in ["orders-1-master-0", "orders-2-master-0"] {
+        let new = broker_of(&world, pod);
+        for topic in ["payments", "parcels"] {
+            assert_eq!(
+                new.topics().get(topic),
+                source.topics().get(topic),
+                "{pod} {topic}"
+            );
+        }
+        assert_eq!(
+            new.groups().get("billing"),
+            source.groups().get("billing"),
+            "{pod}"
+        );
+        assert_eq!(permission(&world, pod), Some(6), "{pod}");
+    }
+    assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), before);
+    // In order: read-only until everything is there.
+    let changes = world.rocketmq.changes();
+    for pod in ["orders-1-master-0", "orders-2-master-0"] {
+        let address = address(&world, pod);
+        let mine: Vec<_> = changes
+            .iter()
+            .filter(|asked| asked.address == address)
+            .map(|asked| asked.request)
+            .collect();
+        assert_eq!(
+            mine,
+            [
+                "UPDATE_AND_CREATE_SUBSCRIPTIONGROUP",
+                "UPDATE_AND_CREATE_TOPIC",
+                "UPDATE_AND_CREATE_TOPIC",
+                "UPDATE_BROKER_CONFIG"
+            ],
+            "{pod}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_read_keeps_a_new_group_without_traffic_and_is_named() {
+    let mut world = in_use().await;
+    let source = address(&world, "orders-0-master-0");
+    world.rocketmq.refuses(&source, 1, "not now");
+    resize(&world, 2);
+    world.settle().await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
+    says(&world, "Degraded=True SourceUnreadable: group 1 takes no traffic");
+    says(&world, "orders-0-master-0 cannot be read");
+    world.rocketmq.heal(&source);
+    world.settle().await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+    assert!(
+        broker_of(&world, "orders-1-master-0")
+            .topics()
+            .contains_key("payments")
+    );
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn a_group_that_is_being_opened_stays_read_only_when_its_pod_restarts() {
+    let mut world = in_use().await;
+    let source = address(&world, "orders-0-master-0");
+    world.rocketmq.deaf(&source);
+    resize(&world, 2);
+    world.settle().await;
+    world.delete::<Pod>("mq/orders-1-master-0");
+    world.settle().await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
+    world.rocketmq.heal(&source);
+    world.settle().await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+    world.delete::<Pod>("mq/orders-1-master-0");
+    world.settle().await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+}
+
+#[tokio::test]
+async fn what_a_user_changed_on_a_new_group_meanwhile_is_not_overwritten() {
+    let mut world = in_use().await;
+    let source = address(&world, "orders-0-master-0");
+    world.rocketmq.deaf(&source);
+    resize(&world, 2);
+    world.settle().await;
+    let new = address(&world, "orders-1-master-0");
+    world
+        .rocketmq
+        .becomes(&new, |master| master.topic(TopicConfig::new("payments", 2)));
+    world.rocketmq.heal(&source);
+    world.settle().await;
+    assert_eq!(
+        broker_of(&world, "orders-1-master-0").topics()["payments"].write_queues,
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_scale_pod_that_is_no_master_is_named_with_the_remedy() {
+    let mut world = in_use().await;
+    world.edit::<Broker>(
+        "mq/orders",
+        &json!({"spec": {"size": 2, "scalePodName": "orders-9-master-0"}}),
+    );
+    world.settle().await;
+    says(
+        &world,
+        "spec.scalePodName \"orders-9-master-0\" is no master of this Broker",
+    );
+    world.edit::<Broker>(
+        "mq/orders",
+        &json!({"spec": {"scalePodName": "orders-0-master-0"}}),
+    );
+    world.settle().await;
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn more_replicas_restart_no_broker() {
+    let mut world = in_use().await;
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"replicationMode": "SYNC"}}));
+    world.delete::<StatefulSet>("mq/orders-0-master");
+    world.settle().await;
+    let before = world.get::<Pod>("mq/orders-0-master-0").uid();
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"replicaPerGroup": 1}}));
+    world.settle().await;
+    assert!(world.ready::<Broker>("mq/orders"));
+    assert!(world.find::<Pod>("mq/orders-0-replica-1-0").is_some());
+    assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), before);
+    let config = broker_of(&world, "orders-0-master-0").whole_config();
+    assert_eq!(config.get("inSyncReplicas"), Some("2"));
+}
+
+#[tokio::test]
+async fn brokers_are_told_of_a_new_name_server_and_none_restarts() {
+    let mut world = in_use().await;
+    let before = world.get::<Pod>("mq/orders-0-master-0").uid();
+    // The name server is published by hand here: when that happens is the NameService's story.
+    world.edit_status::<NameService>("mq/names", &json!({"status": {"size": 2}}));
+    world.settle().await;
+    let list = "names-0.names-headless.mq.svc:9876;names-1.names-headless.mq.svc:9876";
+    let config = broker_of(&world, "orders-0-master-0").whole_config();
+    assert_eq!(config.get("namesrvAddr"), Some(list));
+    let status = world.get::<Broker>("mq/orders").status.unwrap();
+    assert_eq!(status.name_servers.as_deref(), Some(list));
+    assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), before);
+}
