@@ -8,7 +8,7 @@
 mod support;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
 use kube::ResourceExt;
 use rocketmq_operator::admin::fake::FakeBroker;
 use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
@@ -221,4 +221,62 @@ async fn brokers_are_told_of_a_new_name_server_and_none_restarts() {
     let status = world.get::<Broker>("mq/orders").status.unwrap();
     assert_eq!(status.name_servers.as_deref(), Some(list));
     assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), before);
+}
+
+#[tokio::test]
+async fn fewer_replicas_leave_one_by_one_with_all_that_was_made_for_them_and_their_masters_stay() {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(
+        broker("orders")
+            .replicas(2)
+            .synchronous()
+            .storage_class("rocketmq-storage"),
+    );
+    world.settle().await;
+    let before = world.get::<Pod>("mq/orders-0-master-0").uid();
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"replicaPerGroup": 0}}));
+    world.settle().await;
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+    assert_eq!(world.names::<StatefulSet>(), ["names", "orders-0-master"]);
+    assert_eq!(world.names::<Pod>(), ["names-0", "orders-0-master-0"]);
+    let left = |names: Vec<String>| {
+        names
+            .into_iter()
+            .filter(|name| name.contains("replica"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(left(world.names::<Service>()), Vec::<String>::new());
+    assert_eq!(left(world.names::<ConfigMap>()), Vec::<String>::new());
+    assert_eq!(left(world.names::<PersistentVolumeClaim>()).len(), 2);
+    assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), before);
+    let config = broker_of(&world, "orders-0-master-0").whole_config();
+    assert_eq!(config.get("inSyncReplicas"), Some("1"));
+    assert_eq!(
+        world.get::<Broker>("mq/orders").status.unwrap().replica_per_group,
+        Some(0)
+    );
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"replicaPerGroup": 1}}));
+    world.settle().await;
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn a_replica_that_a_synchronous_master_counts_on_stays_until_the_master_was_told() {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker("orders").replicas(1).synchronous());
+    world.settle().await;
+    let master = address(&world, "orders-0-master-0");
+    world.rocketmq.deaf(&master);
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"replicaPerGroup": 0}}));
+    world.settle().await;
+    assert!(world.find::<StatefulSet>("mq/orders-0-replica-1").is_some());
+    world.rocketmq.heal(&master);
+    world.settle().await;
+    assert!(world.find::<StatefulSet>("mq/orders-0-replica-1").is_none());
 }

@@ -1,17 +1,19 @@
 //! Carries out a plan: every write of a `Broker` but its status.
 
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::ResourceExt;
 
 use super::children;
 use super::config::{Ports, UserConfig};
 use super::open;
 use super::plan::{Plan, SetPlan};
+use super::retire::Retire;
 use super::status::Done;
 use super::valid::{Member, Valid};
 use crate::admin::{Admin, confirm};
 use crate::context::{self, Context};
 use crate::error::{Class, Error};
-use crate::k8s::apply::Hand;
+use crate::k8s::apply::{Hand, remove};
 use crate::k8s::labels::ADVERTISED;
 use crate::workload::replace;
 use crate::workload::set::Verdict;
@@ -37,7 +39,7 @@ pub(super) async fn apply(
         context::get(&stores.disruption_budgets, namespace, name).map(|budget| budget.metadata.clone())
     };
 
-    for member in valid.shape.members() {
+    for member in valid.shape.members().filter(|member| !plan.leaves(*member)) {
         write_service(&mut hand, valid, user.ports, member, ctx).await?;
     }
     hand.ensure(&children::headless_service(valid, user.ports), service)
@@ -55,11 +57,53 @@ pub(super) async fn apply(
     for pod in &plan.replace {
         replace::broken_pod(ctx, pod).await?;
     }
+    for (member, step) in &plan.leaving {
+        retire(&mut hand, valid, user, (*member, *step), ctx).await?;
+    }
     let refused = told(valid, plan, admin).await;
     Ok(Done {
         foreign: hand.foreign,
         refused,
     })
+}
+
+/// One step of a broker that leaves. What becomes of its claims is that of scaling, not of deleting the `Broker`: its
+/// StatefulSet is told so first.
+async fn retire(
+    hand: &mut Hand<'_>,
+    valid: &Valid,
+    user: &UserConfig,
+    (member, step): (Member, Retire),
+    ctx: &Context,
+) -> Result<(), Error> {
+    let (namespace, name) = (valid.target.namespace.as_str(), member.name(&valid.name));
+    match step {
+        Retire::Stop => {
+            let retention = valid.spec.persistent_volume_claim_retention_policy;
+            let then = retention.and_then(|asked| asked.when_scaled).unwrap_or_default();
+            if let Some(live) = context::get(&ctx.stores.stateful_sets, namespace, &name) {
+                if valid.storage.has_claims() {
+                    let service_ip = live.annotations().get(ADVERTISED).map_or("", String::as_str);
+                    let mut set = children::broker_set(valid, user, member, service_ip, None).set;
+                    if let Some(policy) = set
+                        .spec
+                        .as_mut()
+                        .and_then(|spec| spec.persistent_volume_claim_retention_policy.as_mut())
+                    {
+                        policy.when_deleted = Some(then.as_str().to_owned());
+                    }
+                    hand.ensure(&set, |_| Some(live.metadata.clone())).await?;
+                }
+                replace::retired_set(ctx, &live, then).await?;
+            }
+        }
+        Retire::Remove => {
+            remove::<Service>(ctx, &valid.target, &name).await?;
+            remove::<ConfigMap>(ctx, &valid.target, &children::config_name(&name)).await?;
+        }
+        Retire::Wait | Retire::Gone => {}
+    }
+    Ok(())
 }
 
 /// Tells running brokers what they take live, and new groups what they lack. What one refuses, or does not answer to, is

@@ -176,7 +176,7 @@ pub fn broker_set(
 ) -> BrokerSet {
     let name = member.name(&valid.name);
     let labels = member_labels(valid, member);
-    let config_name = format!("{name}-config");
+    let config_name = config_name(&name);
     let parts = config::parts(valid, user, member);
     let fields = PodFields::from(&valid.spec);
     let mut pod_labels = labels.clone();
@@ -222,6 +222,12 @@ pub fn broker_set(
             ..ConfigMap::default()
         },
     }
+}
+
+/// The name of the ConfigMap that holds the configuration of the broker whose StatefulSet has that name.
+#[must_use]
+pub fn config_name(set: &str) -> String {
+    format!("{set}-config")
 }
 
 fn volumes(config_name: &str) -> Vec<Volume> {

@@ -8,6 +8,7 @@ pub mod name_servers;
 pub mod observe;
 pub mod open;
 pub mod plan;
+pub mod retire;
 pub mod status;
 pub mod texts;
 pub mod valid;

@@ -43,6 +43,8 @@ pub struct Seen {
     pub pod: Option<Arc<Pod>>,
     /// The address of its Service.
     pub service_ip: Option<String>,
+    /// Whether a Service or a configuration of its own is there.
+    pub has_belongings: bool,
     /// What it says when asked; nothing where it could not be asked.
     pub answer: Answer,
     /// What it said of itself, if it serves.
@@ -183,9 +185,13 @@ async fn seen(
     let pod = set
         .as_ref()
         .and_then(|set| ctx.stores.pod_of_set(namespace, &pod_name, set));
-    let service_ip = context::get(&ctx.stores.services, namespace, &name)
-        .filter(|service| valid.target.owns(&service.metadata))
-        .and_then(|found| service::address(&found).map(ToOwned::to_owned));
+    let service = context::get(&ctx.stores.services, namespace, &name)
+        .filter(|service| valid.target.owns(&service.metadata));
+    let service_ip = service
+        .as_ref()
+        .and_then(|found| service::address(found).map(ToOwned::to_owned));
+    let config = context::get(&ctx.stores.config_maps, namespace, &children::config_name(&name))
+        .filter(|map| valid.target.owns(&map.metadata));
     let (answer, facts) = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
         Some(ip) => {
             let address = format!("{ip}:{}", user.ports.main);
@@ -201,6 +207,7 @@ async fn seen(
         set,
         pod,
         service_ip,
+        has_belongings: service.is_some() || config.is_some(),
         answer,
         facts,
     }

@@ -10,6 +10,7 @@ use super::config::UserConfig;
 use super::live::{self, Gate, Live, Push};
 use super::observe::{Observed, Seen};
 use super::open::{self, Missing};
+use super::retire::{self, Retire};
 use super::valid::{Member, Valid};
 use crate::k8s::labels::OPENING;
 use crate::workload::set::{self, Verdict};
@@ -31,6 +32,8 @@ pub struct Plan {
     pub pushes: Vec<Push>,
     /// New groups that are not written to yet.
     pub openings: Vec<Opening>,
+    /// Brokers that leave, with the next step of each.
+    pub leaving: Vec<(Member, Retire)>,
     /// Changes of the spec that running pods keep from being carried out, for people.
     pub pending: Vec<String>,
 }
@@ -62,6 +65,23 @@ impl Plan {
     #[must_use]
     pub fn creates(&self) -> bool {
         self.sets.iter().any(|set| set.verdict == Verdict::Create)
+    }
+
+    /// Whether that broker is on its way out.
+    #[must_use]
+    pub fn leaves(&self, member: Member) -> bool {
+        self.leaving.iter().any(|(leaving, _)| *leaving == member)
+    }
+
+    /// Whether the master of a group may still wait for replicas before it acknowledges: it could not be asked, or has
+    /// just been told otherwise.
+    fn counts_on_replicas(&self, observed: &Observed, group: i32) -> bool {
+        let master = Member { group, replica: 0 };
+        let seen = observed.members.iter().find(|seen| seen.member == master);
+        let known = seen
+            .and_then(|seen| seen.facts.as_ref())
+            .is_some_and(|facts| facts.config.is_some());
+        !known || self.pushes.iter().any(|push| push.member == master)
     }
 }
 
@@ -96,7 +116,11 @@ pub fn plan(valid: &Valid, user: &UserConfig, known: Option<&str>, observed: &Ob
         live,
         ..Plan::default()
     };
+    plan.leaving = retire::replicas(valid, observed, |group| plan.counts_on_replicas(observed, group));
     for seen in &observed.members {
+        if plan.leaves(seen.member) {
+            continue;
+        }
         match address(valid, seen) {
             Some(ip) => {
                 let stage = stages.get(&seen.member).copied();
@@ -172,12 +196,6 @@ fn pending(valid: &Valid, list: &str, observed: &Observed, plan: &Plan) -> Vec<S
         pending.push(format!(
             "spec.size {} (now {})",
             valid.asked.groups, valid.shape.groups
-        ));
-    }
-    if valid.asked.replicas < valid.shape.replicas {
-        pending.push(format!(
-            "spec.replicaPerGroup {} (now {})",
-            valid.asked.replicas, valid.shape.replicas
         ));
     }
     let misses = |seen: &&Seen| {

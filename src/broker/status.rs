@@ -6,6 +6,7 @@ use super::config::{self, UserConfig};
 use super::live;
 use super::observe::Observed;
 use super::plan::{Opening, Plan};
+use super::retire::Retire;
 use super::valid::{Rejected, Shape, Valid};
 use crate::api::{Broker, BrokerStatus};
 use crate::k8s::conditions::{self, CONFIG_ACCEPTED, DEGRADED, PROGRESSING, READY, Says};
@@ -80,9 +81,11 @@ fn accepted(valid: &Valid, seen: &Reconciled<'_>) -> Option<Shape> {
     while groups < valid.shape.groups && there(groups) {
         groups += 1;
     }
+    let left = seen.plan.leaving.iter().filter(|(_, step)| *step != Retire::Gone);
+    let replicas = left.map(|(member, _)| member.replica).max();
     Some(Shape {
         groups,
-        replicas: valid.shape.replicas,
+        replicas: replicas.unwrap_or_default().max(valid.asked.replicas),
     })
 }
 
@@ -135,7 +138,10 @@ fn before(broker: &Broker) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::
 }
 
 fn says(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Vec<(&'static str, Says)> {
-    let waiting = seen.observed.not_serving(valid, seen.user);
+    let mut waiting = seen.observed.not_serving(valid, seen.user);
+    for (member, _) in &seen.plan.leaving {
+        waiting.remove(&member.pod_name(&valid.name));
+    }
     let waiting: Vec<String> = waiting
         .into_iter()
         .map(|(pod, why)| format!("{pod}: {why}"))
@@ -188,7 +194,7 @@ fn ready(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says {
             ),
         );
     }
-    if valid.shape != valid.asked {
+    if valid.shape != valid.asked || !seen.plan.leaving.is_empty() {
         let asked = valid.asked.brokers();
         return Says::no(
             "ScalePending",
@@ -220,6 +226,18 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
                  changing running ones is not supported yet",
                 some_of(&seen.plan.pending)
             ),
+        );
+    }
+    if let Some((member, step)) = seen.plan.leaving.first() {
+        let words = match step {
+            Retire::Stop => "is being stopped",
+            Retire::Wait => "is stopping, or name servers still list it",
+            Retire::Remove | Retire::Gone => "has stopped, its Service and configuration go",
+        };
+        let pod = member.pod_name(&valid.name);
+        return Says::yes(
+            "Leaving",
+            format!("{} replicas leave: {pod} {words}", seen.plan.leaving.len()),
         );
     }
     if let Some(opening) = seen.plan.openings.first() {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -311,6 +311,31 @@ where
     };
     remember(written.meta());
     Ok(Ensured::Written(Box::new(written)))
+}
+
+/// Deletes an object of ours that is no longer wanted, with its UID as a precondition; one that is gone, or somebody else's,
+/// is left alone.
+pub async fn remove<K>(ctx: &Context, target: &Target, name: &str) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let api = Api::<K>::namespaced(ctx.client.clone(), &target.namespace);
+    let what = format!("{} {}/{name}", K::kind(&()), target.namespace);
+    let fresh = api
+        .get_metadata_opt(name)
+        .await
+        .map_err(Error::kube(format!("read {what}")))?;
+    let Some(fresh) = fresh.filter(|fresh| target.owns(&fresh.metadata)) else {
+        return Ok(());
+    };
+    let exactly = DeleteParams::default().preconditions(Preconditions {
+        uid: fresh.metadata.uid,
+        resource_version: None,
+    });
+    match api.delete(name, &exactly).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        other => other.map(drop).map_err(Error::kube(format!("delete {what}"))),
+    }
 }
 
 /// Writes the children of one custom resource, one after the other, and remembers what belongs to somebody else.

@@ -1,11 +1,12 @@
-//! The deletes: of a pod that does not run, and of a StatefulSet that must be made anew. Each reads again first and
-//! carries preconditions, so that it never hits what has changed meanwhile.
+//! The deletes: of a pod that does not run, of a StatefulSet that must be made anew, and of one that leaves for good. Each
+//! reads again first and carries preconditions, so that it never hits what has changed meanwhile.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 
+use crate::api::Retention;
 use crate::context::Context;
 use crate::error::Error;
 use crate::k8s::pod;
@@ -69,6 +70,54 @@ pub async fn set(ctx: &Context, seen: &StatefulSet) -> Result<bool, Error> {
         "making a StatefulSet anew whose claim templates changed before any pod ran"
     );
     done(api.delete(&name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))
+}
+
+/// Deletes a StatefulSet for good, once its claims are owned as `then` says: the garbage collector takes those that it
+/// owns. Its `whenDeleted` has to say so already; the StatefulSet controller makes the owner references follow. Whether
+/// the set is on its way out.
+pub async fn retired_set(ctx: &Context, seen: &StatefulSet, then: Retention) -> Result<bool, Error> {
+    let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
+    let what = format!("StatefulSet {namespace}/{name}");
+    let api = Api::<StatefulSet>::namespaced(ctx.client.clone(), &namespace);
+    let fresh = api
+        .get_opt(&name)
+        .await
+        .map_err(Error::kube(format!("read {what}")))?;
+    let Some(fresh) = fresh.filter(|fresh| fresh.uid() == seen.uid()) else {
+        return Ok(false);
+    };
+    let policy = fresh
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.persistent_volume_claim_retention_policy.as_ref())
+        .and_then(|policy| policy.when_deleted.as_deref());
+    let claims = claim_names(&fresh);
+    if !claims.is_empty() && policy.unwrap_or(Retention::Retain.as_str()) != then.as_str() {
+        return Ok(false);
+    }
+    for claim in claims {
+        if !follows(ctx, &fresh, &claim, then).await? {
+            return Ok(false);
+        }
+    }
+    tracing::info!(set = name, namespace, "a broker leaves: deleting its StatefulSet");
+    done(api.delete(&name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))
+}
+
+/// Whether a claim is owned by the set exactly if it is to go with it; one that is gone follows too.
+async fn follows(ctx: &Context, set: &StatefulSet, claim: &str, then: Retention) -> Result<bool, Error> {
+    let namespace = set.namespace().unwrap_or_default();
+    let api = Api::<PersistentVolumeClaim>::namespaced(ctx.client.clone(), &namespace);
+    let claim = api.get_opt(claim).await.map_err(Error::kube(format!(
+        "read PersistentVolumeClaim {namespace}/{claim}"
+    )))?;
+    Ok(claim.is_none_or(|claim| {
+        let owned = claim
+            .owner_references()
+            .iter()
+            .any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref());
+        owned == (then == Retention::Delete)
+    }))
 }
 
 fn claim_names(set: &StatefulSet) -> Vec<String> {

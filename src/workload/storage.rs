@@ -70,6 +70,12 @@ impl Storage {
         })
     }
 
+    /// Whether each pod has claims of its own.
+    #[must_use]
+    pub fn has_claims(&self) -> bool {
+        matches!(self.medium, Medium::Claims(_))
+    }
+
     /// The claim templates of a StatefulSet with this storage.
     #[must_use]
     pub fn claim_templates(&self) -> Option<Vec<PersistentVolumeClaim>> {
