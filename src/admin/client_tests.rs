@@ -18,7 +18,7 @@ const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(20);
 
 /// A client that is patient with everything.
-fn patient() -> TcpAdmin {
+pub(super) fn patient() -> TcpAdmin {
     with(|_| ())
 }
 
@@ -33,19 +33,19 @@ fn with(change: impl FnOnce(&mut Deadlines)) -> TcpAdmin {
     TcpAdmin::new(deadlines)
 }
 
-struct Server {
+pub(super) struct Server {
     listener: TcpListener,
-    address: String,
+    pub(super) address: String,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         Self { listener, address }
     }
 
-    async fn accept(&self) -> Peer {
+    pub(super) async fn accept(&self) -> Peer {
         let (stream, _) = soon("a connection", self.listener.accept()).await.unwrap();
         Peer(Framed::new(stream, Codec))
     }
@@ -56,10 +56,10 @@ impl Server {
 }
 
 /// The server's end of a connection.
-struct Peer(Framed<TcpStream, Codec>);
+pub(super) struct Peer(Framed<TcpStream, Codec>);
 
 impl Peer {
-    async fn is_asked(&mut self) -> Frame {
+    pub(super) async fn is_asked(&mut self) -> Frame {
         soon("a request", self.0.next()).await.unwrap().unwrap()
     }
 
@@ -75,7 +75,7 @@ impl Peer {
         .await;
     }
 
-    async fn sends(&mut self, frame: Frame) {
+    pub(super) async fn sends(&mut self, frame: Frame) {
         self.0.send(frame).await.unwrap();
     }
 

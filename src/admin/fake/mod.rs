@@ -68,7 +68,7 @@ use super::{Answer, Credentials};
 
 /// How often brokers register, and how long name servers list one that does not.
 const REGISTER: Duration = Duration::from_secs(30);
-const EXPIRE: Duration = Duration::from_secs(120);
+const EXPIRE: Duration = Duration::from_mins(2);
 
 /// A RocketMQ in memory. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug, Default)]
