@@ -183,6 +183,20 @@ async fn silence_is_a_timeout_that_names_the_request_and_the_next_call_connects_
 }
 
 #[tokio::test]
+async fn a_whole_table_may_take_longer() {
+    let admin = with(|deadlines| deadlines.long_call = SHORT);
+    let server = Server::start().await;
+    let answer = admin.topics(&server.address).await;
+    let expected = Error::Timeout {
+        address: server.address.clone(),
+        request: "GET_ALL_TOPIC_CONFIG",
+        after: SHORT,
+    };
+    assert_eq!(answer, Err(expected));
+    assert!(Deadlines::default().long_call > Deadlines::default().call);
+}
+
+#[tokio::test]
 async fn a_connection_cut_before_the_answer_is_made_once_more() {
     let (admin, server) = (patient(), Server::start().await);
     let answers = async {

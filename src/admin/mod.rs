@@ -21,6 +21,8 @@ mod version;
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]
+mod fake_life_tests;
+#[cfg(test)]
 mod fake_tests;
 #[cfg(test)]
 mod fixture_tests;
