@@ -62,9 +62,9 @@ async fn a_new_list_of_name_servers_is_taken_live_only_by_versions_that_do() {
         change(&rocketmq, "namesrvAddr", "names-1:9876").await;
         let config = rocketmq.broker_config(MASTER).await.unwrap();
         assert_eq!(config.get("namesrvAddr"), Some("names-1:9876"), "{version}");
-        rocketmq.pass_time(Duration::from_secs(60));
+        rocketmq.pass_time(Duration::from_mins(1));
         assert!(!is_listed(&rocketmq, NS[1]).await, "{version}");
-        rocketmq.pass_time(Duration::from_secs(60));
+        rocketmq.pass_time(Duration::from_mins(1));
         assert_eq!(is_listed(&rocketmq, NS[1]).await, live, "{version}");
         rocketmq.pass_time(Duration::from_secs(150));
         assert_eq!(is_listed(&rocketmq, NS[0]).await, !live, "{version}");
@@ -90,7 +90,7 @@ async fn who_is_gone_without_a_word_is_struck_off_after_a_while_and_who_register
     rocketmq.becomes(MASTER, |broker| broker.registers_on(&[]));
     rocketmq.pass_time(Duration::from_secs(90));
     assert!(is_listed(&rocketmq, NS[0]).await);
-    rocketmq.pass_time(Duration::from_secs(60));
+    rocketmq.pass_time(Duration::from_mins(1));
     assert!(!is_listed(&rocketmq, NS[0]).await);
     assert_eq!(rocketmq.route(NS[0], "orders").await, Ok(None));
 }

@@ -245,7 +245,7 @@ fn groups_are_read_whole_and_those_of_users_told_from_those_of_the_broker() {
             .groups
             .into_values()
             .filter(|group| !is_system_group(&group.name));
-        assert_eq!(users.collect::<Vec<_>>(), [expected.clone()], "{version}");
+        assert_eq!(users.collect::<Vec<_>>(), vec![expected.clone()], "{version}");
     }
     let lost = [
         "consumeMessageOrderly",

@@ -74,7 +74,7 @@ const EXPIRE: Duration = Duration::from_mins(2);
 #[derive(Clone, Debug, Default)]
 pub struct FakeRocketMq {
     state: Arc<Mutex<State>>,
-    credentials: Option<Credentials>,
+    credentials: Option<Arc<Credentials>>,
 }
 
 #[derive(Debug, Default)]
@@ -299,7 +299,7 @@ impl FakeRocketMq {
         if code.server == Server::Broker
             && let Some(broker) = state.brokers.get(address)
         {
-            broker.knows(self.credentials.as_ref())?;
+            broker.knows(self.credentials.as_deref())?;
         }
         let answer = answer(&mut state)?;
         match fails {
