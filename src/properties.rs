@@ -79,13 +79,30 @@ fn unescape(c: char, rest: &mut Peekable<Chars<'_>>, out: &mut String) {
         Some('r') => out.push('\r'),
         Some('f') => out.push('\u{c}'),
         Some('u') => {
-            let digits: String = rest.by_ref().take(4).collect();
-            let code = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
-            out.push(code.unwrap_or(char::REPLACEMENT_CHARACTER));
+            let mut units = vec![utf16_unit(rest)];
+            // What is beyond 16 bits stands as two of them.
+            let mut ahead = rest.clone();
+            if (ahead.next(), ahead.next()) == (Some('\\'), Some('u')) {
+                units.push(utf16_unit(&mut ahead));
+            }
+            match char::decode_utf16(units).next() {
+                Some(Ok(c)) => {
+                    if c.len_utf16() == 2 {
+                        *rest = ahead;
+                    }
+                    out.push(c);
+                }
+                _ => out.push(char::REPLACEMENT_CHARACTER),
+            }
         }
         Some(other) => out.push(other),
         None => {}
     }
+}
+
+fn utf16_unit(rest: &mut Peekable<Chars<'_>>) -> u16 {
+    let digits: String = rest.by_ref().take(4).collect();
+    u16::from_str_radix(&digits, 16).unwrap_or(0xfffd)
 }
 
 fn escape(out: &mut String, text: &str, special: &str) {
@@ -138,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(pairs in prop::collection::btree_map("[ -~\u{e4}\u{6587}\t]{1,12}", "[ -~\u{e4}\u{6587}\n\t]{0,20}", 0..6)) {
+        fn what_is_written_is_read_back(pairs in prop::collection::btree_map("[ -~\u{e4}\u{6587}\u{1f600}\t]{1,12}", "[ -~\u{e4}\u{6587}\u{1f600}\n\t]{0,20}", 0..6)) {
             let text = write(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())));
             prop_assert!(text.is_ascii());
             prop_assert_eq!(parse(&text), pairs);

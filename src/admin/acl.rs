@@ -50,7 +50,9 @@ impl Credentials {
         }
         // HMAC takes keys of any length.
         if let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(self.secret_key.as_bytes()) {
-            fields.values().for_each(|value| mac.update(value.as_bytes()));
+            for value in fields.values() {
+                mac.update(value.as_bytes());
+            }
             mac.update(body);
             let signature = STANDARD.encode(mac.finalize().into_bytes());
             fields.insert("Signature".to_owned(), signature);

@@ -18,7 +18,7 @@ const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(20);
 
 /// A client that is patient with everything.
-fn patient() -> TcpAdmin {
+pub(super) fn patient() -> TcpAdmin {
     with(|_| ())
 }
 
@@ -33,19 +33,19 @@ fn with(change: impl FnOnce(&mut Deadlines)) -> TcpAdmin {
     TcpAdmin::new(deadlines)
 }
 
-struct Server {
+pub(super) struct Server {
     listener: TcpListener,
-    address: String,
+    pub(super) address: String,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         Self { listener, address }
     }
 
-    async fn accept(&self) -> Peer {
+    pub(super) async fn accept(&self) -> Peer {
         let (stream, _) = soon("a connection", self.listener.accept()).await.unwrap();
         Peer(Framed::new(stream, Codec))
     }
@@ -56,10 +56,10 @@ impl Server {
 }
 
 /// The server's end of a connection.
-struct Peer(Framed<TcpStream, Codec>);
+pub(super) struct Peer(Framed<TcpStream, Codec>);
 
 impl Peer {
-    async fn is_asked(&mut self) -> Frame {
+    pub(super) async fn is_asked(&mut self) -> Frame {
         soon("a request", self.0.next()).await.unwrap().unwrap()
     }
 
@@ -75,7 +75,7 @@ impl Peer {
         .await;
     }
 
-    async fn sends(&mut self, frame: Frame) {
+    pub(super) async fn sends(&mut self, frame: Frame) {
         self.0.send(frame).await.unwrap();
     }
 
@@ -180,6 +180,20 @@ async fn silence_is_a_timeout_that_names_the_request_and_the_next_call_connects_
     let _ = admin.broker_config(&server.address).await;
     let _anew = server.accept().await;
     drop(silent);
+}
+
+#[tokio::test]
+async fn a_whole_table_may_take_longer() {
+    let admin = with(|deadlines| deadlines.long_call = SHORT);
+    let server = Server::start().await;
+    let answer = admin.topics(&server.address).await;
+    let expected = Error::Timeout {
+        address: server.address.clone(),
+        request: "GET_ALL_TOPIC_CONFIG",
+        after: SHORT,
+    };
+    assert_eq!(answer, Err(expected));
+    assert!(Deadlines::default().long_call > Deadlines::default().call);
 }
 
 #[tokio::test]

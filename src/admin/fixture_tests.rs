@@ -1,14 +1,17 @@
 //! What real servers answered, read by what reads their answers. `tests/fixtures/rocketmq` tells how it was captured.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
 use super::frame::{Codec, Frame};
-use super::json::{self, Key, Value};
-use super::{BrokerData, message};
+use super::json::{self, Value};
+use super::system::{is_system_group, is_system_topic};
+use super::{
+    BrokerData, Delayed, QueueData, RoutedBroker, SubscriptionGroup, TimerBacklog, TopicConfig, Topics,
+    message,
+};
 
 const VERSIONS: [&str; 3] = ["4.5.0", "4.9.7", "5.5.0"];
 /// Every request of which there is an answer, with its code, which is also the opaque it was asked with.
@@ -66,21 +69,6 @@ fn number(value: &Value, path: &[&str]) -> i64 {
         .unwrap_or_else(|| panic!("nothing under {path:?} of {value:?}"))
         .parse()
         .unwrap()
-}
-
-/// A number of each queue of a table whose keys are message queues, by queue id.
-fn of_queues(table: &Value, name: &str) -> BTreeMap<i64, i64> {
-    let entries = table.entries().iter();
-    entries
-        .map(|(queue, data)| {
-            let Key::Object(queue) = queue else {
-                panic!("{queue:?} is no message queue")
-            };
-            let queue = Value::Object(queue.clone());
-            assert_eq!(queue.get("topic").and_then(Value::text), Some("payments"));
-            (number(&queue, &["queueId"]), number(data, &[name]))
-        })
-        .collect()
 }
 
 #[test]
@@ -152,6 +140,19 @@ fn a_broker_tells_its_version_and_since_when_it_runs() {
         let age = number(&topic, &["dataVersion", "timestamp"]) - info.boot_timestamp().unwrap();
         assert!((0..600_000).contains(&age), "{version}: {age} ms");
         assert_eq!(info.0["scheduleMessageOffset_1"], "1,1");
+        assert_eq!(info.delayed(), [(1, Delayed { delivered: 1, max: 1 })].into());
+        assert_eq!((info.delayed_backlog(), info.put_tps()), (0, None));
+        assert_eq!(
+            (info.commit_log_min_offset(), info.dispatch_behind_bytes()),
+            (Some(0), Some(0))
+        );
+        assert!(info.commit_log_max_offset() > Some(800), "{version}");
+        let five = version.starts_with('5').then(TimerBacklog::default);
+        assert_eq!(info.timer(), five, "{version}");
+        assert_eq!(
+            info.release().map(|release| release.to_string()).as_deref(),
+            Some(version)
+        );
     }
 }
 
@@ -187,53 +188,167 @@ fn master_and_slave_tell_who_they_are() {
     }
 }
 
+/// What a decoder makes of a body, which it can read.
+fn read<T>(version: &str, name: &str, read: fn(&[u8]) -> Result<T, String>) -> T {
+    read(&frame(version, name).body).unwrap_or_else(|err| panic!("{version} {name}: {err}"))
+}
+
 #[test]
-fn topics_groups_and_offsets_stand_in_the_bodies_as_they_were_made() {
+fn topics_are_read_and_those_of_users_told_from_those_of_the_broker() {
     for version in VERSIONS {
-        let topics = body(version, "GET_ALL_TOPIC_CONFIG");
-        for (topic, queues) in [("payments", 4), ("parcels", 1)] {
-            let path = ["topicConfigTable", topic, "writeQueueNums"];
-            assert_eq!(number(&topics, &path), queues);
-        }
-        let groups = body(version, "GET_ALL_SUBSCRIPTIONGROUP_CONFIG");
-        let path = ["subscriptionGroupTable", "billing", "retryMaxTimes"];
-        assert_eq!(number(&groups, &path), 16);
-        let offsets = body(version, "GET_ALL_CONSUMER_OFFSET");
-        for (queue, offset) in [("0", 2), ("1", 1)] {
-            let path = ["offsetTable", "payments@billing", queue];
-            assert_eq!(number(&offsets, &path), offset);
-        }
-        let delayed = body(version, "GET_ALL_DELAY_OFFSET");
-        assert_eq!(number(&delayed, &["offsetTable", "1"]), 1);
-        let route = body(version, "GET_ROUTEINFO_BY_TOPIC");
-        let Some(Value::List(brokers)) = route.get("brokerDatas") else {
-            panic!("{route:?}")
+        let Topics {
+            topics,
+            version: changed,
+        } = read(version, "GET_ALL_TOPIC_CONFIG", message::topics::topics);
+        assert_eq!(changed.counter, 3, "{version}");
+        assert!(changed.timestamp_ms > 1_700_000_000_000, "{version}");
+        let parcels = TopicConfig::new("parcels", 1);
+        let payments = TopicConfig {
+            order: true,
+            ..TopicConfig::new("payments", 4)
         };
-        let address = brokers[0]
-            .get("brokerAddrs")
-            .and_then(|addresses| addresses.get("1"));
-        assert_eq!(address.and_then(Value::text), Some("127.0.0.1:10921"));
-        let order = body(version, "GET_KVLIST_BY_NAMESPACE");
-        let queues = order.get("table").and_then(|table| table.get("payments"));
-        assert_eq!(queues.and_then(Value::text), Some("orders-0:4"));
-        let groups = body(version, "QUERY_TOPIC_CONSUME_BY_WHO");
-        let expected = Value::List(vec![Value::Text("billing".to_owned())]);
-        assert_eq!(groups.get("groupList"), Some(&expected));
+        let users = topics
+            .iter()
+            .filter(|(name, _)| !is_system_topic(name, "orders", "orders-0"));
+        let users: Vec<_> = users.map(|(_, topic)| topic.clone()).collect();
+        assert_eq!(users, [parcels, payments], "{version}");
+        let template = &topics["TBW102"];
+        assert_eq!((template.perm, template.read_queues), (7, 8), "{version}");
     }
 }
 
 #[test]
-fn message_queues_as_keys_carry_their_offsets() {
+fn groups_are_read_whole_and_those_of_users_told_from_those_of_the_broker() {
+    let classic = SubscriptionGroup::new("billing")
+        .with("brokerId", 0)
+        .with("consumeBroadcastEnable", true)
+        .with("consumeEnable", true)
+        .with("consumeFromMinEnable", true)
+        .with("notifyConsumerIdsChangedEnable", true)
+        .with("retryMaxTimes", 16)
+        .with("retryQueueNums", 1)
+        .with("whichBrokerWhenConsumeSlowly", 1);
+    let newer = classic
+        .clone()
+        .with("consumeMessageOrderly", false)
+        .with("consumeTimeoutMinute", 15)
+        .with("groupRetryPolicy", serde_json::json!({"type": "CUSTOMIZED"}))
+        .with("groupSysFlag", 0);
+    for (version, expected) in [("4.5.0", &classic), ("4.9.7", &classic), ("5.5.0", &newer)] {
+        let read = read(
+            version,
+            "GET_ALL_SUBSCRIPTIONGROUP_CONFIG",
+            message::groups::subscription_groups,
+        );
+        assert_eq!(read.version.counter, 1, "{version}");
+        let users = read
+            .groups
+            .into_values()
+            .filter(|group| !is_system_group(&group.name));
+        assert_eq!(users.collect::<Vec<_>>(), vec![expected.clone()], "{version}");
+    }
+    let lost = [
+        "consumeMessageOrderly",
+        "consumeTimeoutMinute",
+        "groupRetryPolicy",
+        "groupSysFlag",
+    ];
+    assert_eq!(newer.lost_in(&classic), lost.into());
+    assert_eq!(classic.lost_in(&newer), [].into());
+}
+
+#[test]
+fn offsets_of_consumers_and_of_delays_are_read() {
     for version in VERSIONS {
-        let stats = body(version, "GET_TOPIC_STATS_INFO");
-        let table = stats.get("offsetTable").unwrap();
-        let expected = [(0, 3), (1, 1), (2, 0), (3, 1)];
-        assert_eq!(of_queues(table, "maxOffset"), expected.into());
-        let lag = body(version, "GET_CONSUME_STATS");
-        let table = lag.get("offsetTable").unwrap();
-        assert_eq!(of_queues(table, "brokerOffset"), expected.into());
-        let expected = [(0, 2), (1, 1), (2, 0), (3, 0)];
-        assert_eq!(of_queues(table, "consumerOffset"), expected.into());
+        let offsets = read(
+            version,
+            "GET_ALL_CONSUMER_OFFSET",
+            message::offsets::consumer_offsets,
+        );
+        assert_eq!(offsets.topics.len(), 1, "{version}");
+        assert_eq!(
+            offsets.of("payments", "billing"),
+            Some(&[(0, 2), (1, 1)].into()),
+            "{version}"
+        );
+        assert_eq!(offsets.groups_of("payments").collect::<Vec<_>>(), ["billing"]);
+        let delayed = read(version, "GET_ALL_DELAY_OFFSET", message::offsets::delay_offsets);
+        assert_eq!(delayed, [(1, 1)].into(), "{version}");
+        let groups = read(
+            version,
+            "QUERY_TOPIC_CONSUME_BY_WHO",
+            message::groups::consumer_groups,
+        );
+        assert_eq!(groups, ["billing"], "{version}");
+        for (name, offset) in [("QUERY_CONSUMER_OFFSET", 2), ("QUERY_CONSUMER_OFFSET.unknown", 0)] {
+            assert_eq!(message::offsets::offset(&frame(version, name).fields), Ok(offset));
+        }
+    }
+}
+
+#[test]
+fn queues_carry_their_offsets_and_what_is_still_to_be_consumed() {
+    for version in VERSIONS {
+        let stats = read(version, "GET_TOPIC_STATS_INFO", message::offsets::topic_stats);
+        let ends: Vec<_> = stats
+            .iter()
+            .map(|(id, queue)| (*id, queue.min, queue.max))
+            .collect();
+        assert_eq!(ends, [(0, 0, 3), (1, 0, 1), (2, 0, 0), (3, 0, 1)], "{version}");
+        assert!(
+            stats
+                .values()
+                .all(|queue| (queue.last_update_ms > 0) == (queue.max > 0))
+        );
+        let stats = read(version, "GET_CONSUME_STATS", message::offsets::consume_stats);
+        let progress: Vec<_> = stats
+            .queues
+            .iter()
+            .map(|(queue, at)| {
+                (
+                    queue.topic.as_str(),
+                    queue.id,
+                    at.broker_offset,
+                    at.consumer_offset,
+                )
+            })
+            .collect();
+        let expected = [
+            ("payments", 0, 3, 2),
+            ("payments", 1, 1, 1),
+            ("payments", 2, 0, 0),
+            ("payments", 3, 1, 0),
+        ];
+        assert_eq!((progress, stats.lag()), (expected.to_vec(), 2), "{version}");
+    }
+}
+
+#[test]
+fn routes_and_keys_of_name_servers_are_read() {
+    for version in VERSIONS {
+        let route = read(version, "GET_ROUTEINFO_BY_TOPIC", message::cluster::route);
+        let master_and_slave = ["127.0.0.1:10911", "127.0.0.1:10921"].map(ToOwned::to_owned);
+        let expected = RoutedBroker {
+            cluster: "orders".to_owned(),
+            addresses: (0..).zip(master_and_slave).collect(),
+            queues: QueueData {
+                read: 4,
+                write: 4,
+                perm: 6,
+                sys_flag: 0,
+            },
+        };
+        assert_eq!(
+            route.brokers,
+            [("orders-0".to_owned(), expected)].into(),
+            "{version}"
+        );
+        let keys = read(version, "GET_KVLIST_BY_NAMESPACE", message::cluster::kv_list);
+        assert_eq!(
+            keys,
+            [("payments".to_owned(), "orders-0:4".to_owned())].into(),
+            "{version}"
+        );
     }
 }
 

@@ -241,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn a_body_follows_its_header() {
+        let frame = Frame::request(25, 1).with(BTreeMap::new(), Bytes::from_static(b"brokerPermission=4\n"));
+        let bytes = encode(frame);
+        assert_eq!(bytes[..8], [0, 0, 0, 0x87, 0, 0, 0, 0x70]);
+        assert!(bytes[8..].starts_with(br#"{"code":25,"#) && bytes.ends_with(b"401}brokerPermission=4\n"));
+    }
+
+    #[test]
     fn a_binary_header_is_read() {
         let mut header = BytesMut::new();
         header.put_i16(0);

@@ -21,9 +21,15 @@ mod version;
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]
+mod fake_life_tests;
+#[cfg(test)]
 mod fake_tests;
 #[cfg(test)]
 mod fixture_tests;
+#[cfg(test)]
+mod round_trip_tests;
+#[cfg(test)]
+mod tcp_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +60,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 ///
 /// Each name server and each broker knows for itself: what is to hold for all is told to every one. All that changes
 /// something may be told again without harm, so the client does so once if a connection ends before the answer.
+/// (A topic that is made with a fixed attribute may then be refused though it was made: [`Attributes::Create`].)
 /// What changes a broker takes a [`ConfirmedAddress`]; use [`confirm`] and the methods of [`Confirmed`].
 pub trait Admin: Send + Sync {
     /// The same, with brokers asked as that account, or as nobody. Name servers never ask who it is.

@@ -2,7 +2,7 @@
 //!
 //! Source: RocketMQ 4.5.0 `TopicConfigManager`, `SubscriptionGroupManager`, 5.5.0 `TopicValidator`, `MixAll`.
 
-const TOPICS: [&str; 13] = [
+const TOPICS: [&str; 12] = [
     "BenchmarkTest",
     "CHECKPOINT_TOPIC",
     "OFFSET_MOVED_EVENT",
@@ -15,13 +15,15 @@ const TOPICS: [&str; 13] = [
     "SELF_TEST_TOPIC",
     "TBW102",
     "TRANS_CHECK_MAX_TIME_TOPIC",
-    "TRANS_CHECK_MAXTIME_TOPIC",
 ];
-const GROUPS: [&str; 4] = [
+const GROUPS: [&str; 7] = [
     "CID_ONS-HTTP-PROXY",
+    "DEFAULT_CONSUMER",
     "FILTERSRV_CONSUMER",
+    "SCHEDULE_CONSUMER",
     "SELF_TEST_C_GROUP",
     "TOOLS_CONSUMER",
+    "__MONITOR_CONSUMER",
 ];
 
 /// Whether a broker made this topic for itself. `cluster` and `broker_name` are the broker's own. Topics of messages to be
@@ -32,7 +34,7 @@ pub fn is_system_topic(topic: &str, cluster: &str, broker_name: &str) -> bool {
         || topic.starts_with("rmq_sys_")
         || topic == cluster
         || topic == broker_name
-        || [cluster, broker_name].contains(&topic.strip_suffix("_REPLY_TOPIC").unwrap_or_default())
+        || topic.strip_suffix("_REPLY_TOPIC") == Some(cluster)
 }
 
 /// Whether RocketMQ made this group for itself.

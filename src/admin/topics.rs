@@ -73,7 +73,9 @@ impl TopicConfig {
 /// and refuse to add a fixed one, such as `cleanup.policy`, to a topic that exists: `AttributeUtil.alterCurrentAttributes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attributes {
-    /// The topic is new there: it gets those that it is put with. Brokers before 5.0.0 ignore them.
+    /// The topic is new there: it gets those that it is put with. Brokers before 5.0.0 ignore them. If it is there already,
+    /// because this was told before, a fixed one makes the broker refuse it with code 1 and leave it as it is: see first
+    /// whether it is there.
     Create,
     /// The topic keeps those that it has there.
     Keep,

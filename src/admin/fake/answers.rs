@@ -90,8 +90,10 @@ fn update_consumer_offset(
 
 impl Admin for FakeRocketMq {
     fn signed(&self, credentials: Option<Credentials>) -> Arc<dyn Admin> {
-        let state = Arc::clone(&self.state);
-        Arc::new(Self { state, credentials })
+        Arc::new(Self {
+            state: Arc::clone(&self.state),
+            credentials: credentials.map(Arc::new),
+        })
     }
 
     fn cluster_info<'a>(&'a self, name_server: &'a str) -> Answer<'a, ClusterInfo> {

@@ -68,13 +68,13 @@ use super::{Answer, Credentials};
 
 /// How often brokers register, and how long name servers list one that does not.
 const REGISTER: Duration = Duration::from_secs(30);
-const EXPIRE: Duration = Duration::from_secs(120);
+const EXPIRE: Duration = Duration::from_mins(2);
 
 /// A RocketMQ in memory. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct FakeRocketMq {
     state: Arc<Mutex<State>>,
-    credentials: Option<Credentials>,
+    credentials: Option<Arc<Credentials>>,
 }
 
 #[derive(Debug, Default)]
@@ -299,7 +299,7 @@ impl FakeRocketMq {
         if code.server == Server::Broker
             && let Some(broker) = state.brokers.get(address)
         {
-            broker.knows(self.credentials.as_ref())?;
+            broker.knows(self.credentials.as_deref())?;
         }
         let answer = answer(&mut state)?;
         match fails {

@@ -40,6 +40,10 @@ impl Code {
 
 impl Request {
     /// As it is, with one more field.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a number, a truth or a borrowed text"
+    )]
     pub(super) fn with(mut self, field: &str, value: impl ToString) -> Self {
         self.fields.insert(field.to_owned(), value.to_string());
         self
