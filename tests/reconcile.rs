@@ -121,27 +121,6 @@ async fn ready_is_false_as_soon_as_one_name_server_does_not_list_a_broker_and_sa
 }
 
 #[tokio::test]
-async fn a_change_of_running_brokers_is_told_and_nothing_is_half_done() {
-    let mut world = serving().await;
-    let before = world.get::<StatefulSet>("mq/orders-0-master").spec;
-    let pods = pod_uids(&world);
-    world.edit::<Broker>(
-        "mq/orders",
-        &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}),
-    );
-    world.settle().await;
-    assert_eq!(world.get::<StatefulSet>("mq/orders-0-master").spec, before);
-    assert_eq!(pod_uids(&world), pods);
-    says(&world, "mq/orders", "ChangePending");
-    world.edit::<Broker>(
-        "mq/orders",
-        &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.0"}}),
-    );
-    world.settle().await;
-    says(&world, "mq/orders", "Progressing=False Steady");
-}
-
-#[tokio::test]
 async fn an_object_of_somebody_else_under_our_name_is_left_alone_and_named() {
     let mut world = World::default();
     let labels = json!({"app": "theirs"});

@@ -19,6 +19,7 @@ use super::fields::{
     AdvertisedAddress, ClaimRetention, ClusterMode, ImagePullPolicy, ReplicationMode, ScaleIn, StorageMode,
 };
 use super::lenient::{self, blank_is_none, null_is_default};
+use super::rollout::RolloutStatus;
 use super::rules;
 use super::schema::{brief, broker_spec, no_nulls, short_claim_names};
 
@@ -374,6 +375,11 @@ pub struct BrokerStatus {
     /// Addresses of the name servers that every broker was last seen to run with, as `host:port;host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name_servers: Option<String>,
+
+    /// The master that is being restarted, its group read-only meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = brief)]
+    pub rollout: Option<RolloutStatus>,
 }
 
 impl<'de> Deserialize<'de> for BrokerStatus {

@@ -17,6 +17,7 @@ mod lenient;
     reason = "KubeSchema derives a schema from a private copy of the struct"
 )]
 mod name_service;
+mod rollout;
 mod rules;
 mod schema;
 
@@ -26,6 +27,7 @@ pub use fields::{
     ScaleIn, ScaleInPolicy, StorageMode,
 };
 pub use name_service::{NameService, NameServiceSpec, NameServiceStatus};
+pub use rollout::RolloutStatus;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

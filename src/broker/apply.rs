@@ -8,6 +8,7 @@ use super::config::{Ports, UserConfig};
 use super::open;
 use super::plan::{Plan, SetPlan};
 use super::retire::Retire;
+use super::roll::Roll;
 use super::status::Done;
 use super::valid::{Member, Valid};
 use crate::admin::{Admin, confirm};
@@ -52,7 +53,7 @@ pub(super) async fn apply(
             .await?;
     }
     for set in &plan.sets {
-        write_set(&mut hand, valid, set, ctx).await?;
+        write_set(&mut hand, valid, (set, &plan.roll), ctx).await?;
     }
     for pod in &plan.replace {
         replace::broken_pod(ctx, pod).await?;
@@ -168,8 +169,15 @@ async fn write_service(
     Ok(())
 }
 
-/// Writes one broker: its configuration, then its StatefulSet.
-async fn write_set(hand: &mut Hand<'_>, valid: &Valid, plan: &SetPlan, ctx: &Context) -> Result<(), Error> {
+/// Writes one broker: its configuration, then its StatefulSet. One that runs is written when it is its turn, and once
+/// that is done, its pod is replaced.
+async fn write_set(
+    hand: &mut Hand<'_>,
+    valid: &Valid,
+    (plan, roll): (&SetPlan, &Roll),
+    ctx: &Context,
+) -> Result<(), Error> {
+    let its_turn = *roll == Roll::Restart(plan.member);
     let namespace = valid.target.namespace.as_str();
     let name = plan.member.name(&valid.name);
     let map =
@@ -177,6 +185,12 @@ async fn write_set(hand: &mut Hand<'_>, valid: &Valid, plan: &SetPlan, ctx: &Con
     let live = context::get(&ctx.stores.stateful_sets, namespace, &name);
     match plan.verdict {
         // Without its configuration the pod could not start again.
+        Verdict::Pending if its_turn => {
+            if hand.ensure(&plan.desired.config, map).await? {
+                hand.ensure(&plan.desired.set, |_| live.map(|live| live.metadata.clone()))
+                    .await?;
+            }
+        }
         Verdict::Pending if map(&format!("{name}-config")).is_none() => {
             hand.ensure(&plan.desired.config, map).await?;
         }
@@ -188,8 +202,17 @@ async fn write_set(hand: &mut Hand<'_>, valid: &Valid, plan: &SetPlan, ctx: &Con
         }
         Verdict::Create | Verdict::Keep | Verdict::Replace => {
             if hand.ensure(&plan.desired.config, map).await? {
-                hand.ensure(&plan.desired.set, |_| live.map(|live| live.metadata.clone()))
-                    .await?;
+                hand.ensure(&plan.desired.set, |_| {
+                    live.as_ref().map(|live| live.metadata.clone())
+                })
+                .await?;
+            }
+            let pod = live.filter(|_| its_turn).and_then(|live| {
+                let pod = plan.member.pod_name(&valid.name);
+                ctx.stores.pod_of_set(namespace, &pod, &live)
+            });
+            if let Some(pod) = pod {
+                replace::running_pod(ctx, &pod).await?;
             }
         }
     }

@@ -12,7 +12,8 @@ use super::valid::{Member, Valid};
 use crate::api::ReplicationMode;
 use crate::k8s::apply::hash;
 use crate::k8s::labels::{
-    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, ROLE, STAGE,
+    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, RESTARTED_AT, ROLE,
+    STAGE,
 };
 use crate::k8s::service;
 use crate::properties;
@@ -187,7 +188,7 @@ pub fn broker_set(
         start_config_map: start_script_name(valid),
         image_command: valid.switches.image_command,
         labels: pod_labels,
-        annotations: [(CONFIG_HASH.to_owned(), hash(&parts))].into(),
+        annotations: template_annotations(valid, &parts),
         spread: group_selector(valid, member.group),
         ports: named(user.ports),
         env: environment(valid, member, service_ip),
@@ -222,6 +223,16 @@ pub fn broker_set(
             ..ConfigMap::default()
         },
     }
+}
+
+/// What makes a new template of an equal one: another configuration, or the user's wish to restart.
+fn template_annotations(valid: &Valid, parts: &Labels) -> Labels {
+    let restarted = valid
+        .restarted_at
+        .iter()
+        .map(|at| (RESTARTED_AT.to_owned(), at.clone()));
+    let config = (CONFIG_HASH.to_owned(), hash(parts));
+    restarted.chain([config]).collect()
 }
 
 /// The name of the ConfigMap that holds the configuration of the broker whose StatefulSet has that name.

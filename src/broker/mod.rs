@@ -9,6 +9,7 @@ pub mod observe;
 pub mod open;
 pub mod plan;
 pub mod retire;
+pub mod roll;
 pub mod status;
 pub mod texts;
 pub mod valid;
@@ -24,6 +25,8 @@ pub use self::texts::Texts;
 pub use crate::properties;
 
 use self::config::UserConfig;
+use self::plan::Asked;
+use self::roll::Topics;
 use self::status::{Done, Reconciled};
 use self::valid::{Rejected, Valid};
 use crate::api::{Broker, BrokerStatus, StorageMode};
@@ -52,12 +55,17 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
     };
     let name_servers = name_servers::find(&valid, &ctx);
     let observed = observe::observe(&valid, &user, name_servers.as_ref().ok(), (&ctx, &*admin)).await;
-    let plan = plan::plan(
-        &valid,
-        &user,
-        name_servers.as_ref().ok().map(|found| found.list.as_str()),
-        &observed,
-    );
+    let known = name_servers.as_ref().ok().map(|found| found.list.as_str());
+    let asked = Asked {
+        valid: &valid,
+        user: &user,
+        list: known.or(observed.name_server_list.as_deref()),
+    };
+    let topics = match plan::next_master(&asked, &observed) {
+        Some(master) => roll::read(&valid, &observed, master, &*admin).await,
+        None => Ok(Topics::default()),
+    };
+    let plan = plan::plan(&asked, &observed, &topics, &now());
     let seen = Reconciled {
         user: &user,
         no_name_servers: name_servers.as_ref().err(),

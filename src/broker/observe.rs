@@ -102,6 +102,8 @@ pub enum Answer {
 pub struct View {
     /// What people call it.
     pub name: String,
+    /// Where it is asked, `host:port`, if it can be.
+    pub address: Option<String>,
     /// Its list, or why there is none.
     pub lists: Result<ClusterInfo, String>,
 }
@@ -153,7 +155,12 @@ fn look(valid: &Valid, name_servers: Option<&NameServers>, ctx: &Context) -> Loo
             })
             .any(|set| set.annotations().contains_key(STAGE))
     };
-    if valid.was_ready && valid.is_observed && valid.told.as_deref() == list && !opening() {
+    if valid.was_ready
+        && valid.rollout.is_none()
+        && valid.is_observed
+        && valid.told.as_deref() == list
+        && !opening()
+    {
         Look::Short
     } else {
         Look::Close
@@ -167,6 +174,7 @@ async fn view(server: &NameServer, admin: &dyn Admin) -> View {
     };
     View {
         name: server.name.clone(),
+        address: server.address.clone(),
         lists,
     }
 }
@@ -286,23 +294,15 @@ impl Observed {
     /// Whether every name server, of which there is at least one, lists that broker.
     #[must_use]
     pub fn is_listed(&self, valid: &Valid, member: Member) -> bool {
-        let name = valid.broker_name(member.group);
-        let lists = |view: &View| {
-            let data = view.lists.as_ref().ok().and_then(|info| info.brokers.get(&name));
-            data.is_some_and(|data| data.addresses.contains_key(&member.id()))
-        };
+        let lists = |view: &View| view.lists.as_ref().is_ok_and(|info| lists(info, valid, member));
         !self.views.is_empty() && self.views.iter().all(lists)
     }
 
     /// Whether any name server lists that broker, or does not tell.
     #[must_use]
     pub fn may_be_listed(&self, valid: &Valid, member: Member) -> bool {
-        let name = valid.broker_name(member.group);
         self.views.iter().any(|view| match &view.lists {
-            Ok(info) => info
-                .brokers
-                .get(&name)
-                .is_some_and(|data| data.addresses.contains_key(&member.id())),
+            Ok(info) => lists(info, valid, member),
             Err(_) => true,
         })
     }
@@ -320,6 +320,25 @@ impl Observed {
             .collect()
     }
 
+    /// As [`Observed::not_serving`], but a broker that still runs with another list of name servers than `list` need only be
+    /// listed somewhere: the new ones hear of it when it has restarted.
+    #[must_use]
+    pub fn in_trouble(&self, valid: &Valid, user: &UserConfig, list: &str) -> BTreeMap<String, String> {
+        let mut all = self.not_serving(valid, user);
+        for seen in &self.members {
+            let serves = seen.facts.as_ref().is_some_and(|facts| facts.misses(list));
+            if serves && self.is_listed_somewhere(valid, seen.member) {
+                all.remove(&seen.member.pod_name(&valid.name));
+            }
+        }
+        all
+    }
+
+    fn is_listed_somewhere(&self, valid: &Valid, member: Member) -> bool {
+        let lists = |view: &View| view.lists.as_ref().is_ok_and(|info| lists(info, valid, member));
+        self.views.iter().any(lists)
+    }
+
     fn why_not(&self, seen: &Seen, valid: &Valid, user: &UserConfig) -> Option<String> {
         if !seen.pod_ready() {
             return Some("its pod is not ready".to_owned());
@@ -335,6 +354,11 @@ impl Observed {
             .collect();
         (!doubts.is_empty()).then(|| doubts.join(", "))
     }
+}
+
+fn lists(info: &ClusterInfo, valid: &Valid, member: Member) -> bool {
+    let data = info.brokers.get(&valid.broker_name(member.group));
+    data.is_some_and(|data| data.addresses.contains_key(&member.id()))
 }
 
 impl View {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::children::{self, BrokerSet};
 use super::config::UserConfig;
@@ -11,9 +12,22 @@ use super::live::{self, Gate, Live, Push};
 use super::observe::{Observed, Seen};
 use super::open::{self, Missing};
 use super::retire::{self, Retire};
+use super::roll::{self, Candidate, Outdated, Roll, Topics};
 use super::valid::{Member, Valid};
+use crate::api::RolloutStatus;
 use crate::k8s::labels::OPENING;
 use crate::workload::set::{self, Verdict};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The spec, checked.
+    pub valid: &'a Valid,
+    /// The user's configuration.
+    pub user: &'a UserConfig,
+    /// The list of name servers as it should be; `None` as long as none is known.
+    pub list: Option<&'a str>,
+}
 
 /// What one reconcile does beside keeping Services, ConfigMaps and disruption budgets.
 #[derive(Debug, Default)]
@@ -34,8 +48,12 @@ pub struct Plan {
     pub openings: Vec<Opening>,
     /// Brokers that leave, with the next step of each.
     pub leaving: Vec<(Member, Retire)>,
-    /// Changes of the spec that running pods keep from being carried out, for people.
-    pub pending: Vec<String>,
+    /// The next step of the rolling restart.
+    pub roll: Roll,
+    /// How many brokers are to be restarted.
+    pub restarts: usize,
+    /// What has to be remembered of the rolling restart.
+    pub rollout: Option<RolloutStatus>,
 }
 
 /// What is done with one broker's StatefulSet.
@@ -85,42 +103,20 @@ impl Plan {
     }
 }
 
-/// Plans the next step towards what the spec asks for. `known` is the list of name servers as it should be, if known.
+/// Plans the next step towards what the spec asks for.
 #[must_use]
-pub fn plan(valid: &Valid, user: &UserConfig, known: Option<&str>, observed: &Observed) -> Plan {
-    let list = known.or(observed.name_server_list.as_deref());
-    let Some(list) = list else { return Plan::default() };
-    let stages: BTreeMap<Member, &'static str> = observed
-        .members
-        .iter()
-        .filter(|seen| opens(valid, observed, seen))
-        .map(|seen| (seen.member, OPENING))
-        .collect();
-    let fenced = |group: i32| stages.contains_key(&Member { group, replica: 0 });
-    let live: Live = observed
-        .members
-        .iter()
-        .map(|seen| {
-            let gate = if fenced(seen.member.group) {
-                Gate::Fenced
-            } else {
-                Gate::Open
-            };
-            (seen.member, live::wanted(valid, user, gate))
-        })
-        .collect();
+pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, String>, now: &Time) -> Plan {
+    let Asked { valid, user, .. } = *asked;
+    let Some(list) = asked.list else {
+        return Plan::default();
+    };
     let mut plan = Plan {
         name_server_list: Some(list.to_owned()),
-        pushes: live::pushes(observed, &live, list),
-        openings: openings(observed, &stages),
-        live,
         ..Plan::default()
     };
-    plan.leaving = retire::replicas(valid, observed, |group| plan.counts_on_replicas(observed, group));
-    for seen in &observed.members {
-        if plan.leaves(seen.member) {
-            continue;
-        }
+    let stages = stages(valid, observed);
+    let surplus = |seen: &Seen| seen.member.replica > valid.asked.replicas;
+    for seen in observed.members.iter().filter(|seen| !surplus(seen)) {
         match address(valid, seen) {
             Some(ip) => {
                 let stage = stages.get(&seen.member).copied();
@@ -133,8 +129,78 @@ pub fn plan(valid: &Valid, user: &UserConfig, known: Option<&str>, observed: &Ob
             plan.replace.extend(set::outdated_broken(live, &pods).cloned());
         }
     }
-    plan.pending = pending(valid, list, observed, &plan);
+    let candidates = candidates(observed, &plan.sets, list);
+    let known = roll::Known {
+        valid,
+        observed,
+        candidates: &candidates,
+        not_serving: &observed.in_trouble(valid, user, list),
+        topics,
+        now,
+    };
+    let (next, rollout) = roll::step(&known);
+    plan.restarts = candidates.len();
+    (plan.roll, plan.rollout) = (next, rollout);
+    let fenced = |group: i32| {
+        let master = Member { group, replica: 0 };
+        let rolled = plan.rollout.as_ref().map(|rollout| rollout.pod.as_str());
+        stages.contains_key(&master) || rolled == Some(&master.pod_name(&valid.name))
+    };
+    let live = observed.members.iter().map(|seen| {
+        let gate = if fenced(seen.member.group) {
+            Gate::Fenced
+        } else {
+            Gate::Open
+        };
+        (seen.member, live::wanted(valid, user, gate))
+    });
+    plan.live = live.collect();
+    plan.pushes = live::pushes(observed, &plan.live, list);
+    plan.openings = openings(observed, &stages);
+    plan.leaving = retire::replicas(valid, observed, |group| plan.counts_on_replicas(observed, group));
     plan
+}
+
+/// The master that is restarted next, if one is: what is known of its topics decides how.
+#[must_use]
+pub fn next_master(asked: &Asked<'_>, observed: &Observed) -> Option<Member> {
+    let Asked { valid, user, .. } = *asked;
+    let stages = stages(valid, observed);
+    let sets = observed.members.iter().filter_map(|seen| {
+        let stage = stages.get(&seen.member).copied();
+        Some(set_plan(valid, user, seen, address(valid, seen)?, stage))
+    });
+    let sets: Vec<_> = sets.collect();
+    let not_serving = observed.in_trouble(valid, user, asked.list?);
+    let candidates = candidates(observed, &sets, asked.list?);
+    let next = roll::next(&candidates, |seen| {
+        !not_serving.contains_key(&seen.member.pod_name(&valid.name))
+    });
+    next.map(|next| next.seen.member)
+        .filter(|member| member.is_master())
+}
+
+fn candidates<'a>(observed: &'a Observed, sets: &[SetPlan], list: &str) -> Vec<Candidate<'a>> {
+    let candidate = |set: &SetPlan| {
+        let seen = observed.members.iter().find(|seen| seen.member == set.member)?;
+        let why = roll::outdated(set.verdict, seen, list)?;
+        let live = seen.set.as_deref()?;
+        Some(Candidate {
+            seen,
+            why,
+            other_claims: why == Outdated::Set && !set::same_claims(&set.desired.set, live),
+        })
+    };
+    sets.iter().filter_map(candidate).collect()
+}
+
+/// The masters of groups that are being opened.
+fn stages(valid: &Valid, observed: &Observed) -> BTreeMap<Member, &'static str> {
+    let masters = observed
+        .members
+        .iter()
+        .filter(|seen| opens(valid, observed, seen));
+    masters.map(|seen| (seen.member, OPENING)).collect()
 }
 
 /// Whether this is the master of a group that is not written to yet: a group that was added to a cluster, until it has the
@@ -188,40 +254,4 @@ fn set_plan(valid: &Valid, user: &UserConfig, seen: &Seen, ip: &str, stage: Opti
         verdict,
         desired,
     }
-}
-
-fn pending(valid: &Valid, list: &str, observed: &Observed, plan: &Plan) -> Vec<String> {
-    let mut pending = Vec::new();
-    if valid.asked.groups < valid.shape.groups {
-        pending.push(format!(
-            "spec.size {} (now {})",
-            valid.asked.groups, valid.shape.groups
-        ));
-    }
-    let misses = |seen: &&Seen| {
-        let facts = seen.facts.as_ref();
-        facts.is_some_and(|facts| facts.misses(list) && !facts.takes_name_servers_live())
-    };
-    let old: Vec<_> = observed.members.iter().filter(misses).collect();
-    if let Some(first) = old.first() {
-        pending.push(format!(
-            "name servers {list}: {} of RocketMQ {} take them only with a restart",
-            old.len(),
-            first
-                .facts
-                .as_ref()
-                .and_then(|facts| facts.runtime.version())
-                .unwrap_or("unknown")
-        ));
-    }
-    let waiting: Vec<String> = plan
-        .sets
-        .iter()
-        .filter(|set| set.verdict == Verdict::Pending)
-        .map(|set| set.member.pod_name(&valid.name))
-        .collect();
-    if !waiting.is_empty() {
-        pending.push(format!("changes of running pods ({})", waiting.join(", ")));
-    }
-    pending
 }

@@ -7,6 +7,7 @@ use super::live;
 use super::observe::Observed;
 use super::plan::{Opening, Plan};
 use super::retire::Retire;
+use super::roll::Roll;
 use super::valid::{Rejected, Shape, Valid};
 use crate::api::{Broker, BrokerStatus};
 use crate::k8s::conditions::{self, CONFIG_ACCEPTED, DEGRADED, PROGRESSING, READY, Says};
@@ -61,6 +62,7 @@ pub fn status(
         nodes,
         size: shape.map_or(0, |shape| shape.groups),
         replica_per_group: shape.map(|shape| shape.replicas),
+        rollout: seen.plan.rollout.clone(),
         name_servers: told.map(ToOwned::to_owned).or_else(|| valid.told.clone()),
     }
 }
@@ -176,6 +178,15 @@ fn ready(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says {
             format!("{serve} of {all} brokers serve; {}", some_of(waiting)),
         );
     }
+    if let Roll::Wait { .. } | Roll::Restart(_) = &seen.plan.roll {
+        return Says::no(
+            "RollingRestart",
+            format!(
+                "all {all} brokers serve; {} are to be restarted for a change",
+                seen.plan.restarts
+            ),
+        );
+    }
     if let Some(opening) = seen.plan.openings.first() {
         return Says::no(
             "OpeningGroup",
@@ -218,15 +229,8 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
     if let Some(why) = seen.no_name_servers {
         return Says::no(why.reason, "waiting for name servers");
     }
-    if !seen.plan.pending.is_empty() {
-        return Says::yes(
-            "ChangePending",
-            format!(
-                "not carried out while pods run: {}; this version applies a change to a pod that is not running, \
-                 changing running ones is not supported yet",
-                some_of(&seen.plan.pending)
-            ),
-        );
+    if let Some(says) = rolling(valid, seen.plan) {
+        return says;
     }
     if let Some((member, step)) = seen.plan.leaving.first() {
         let words = match step {
@@ -262,6 +266,24 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
             valid.shape.brokers()
         ),
     )
+}
+
+/// What is done, or waited for, to carry out a change that needs restarts.
+fn rolling(valid: &Valid, plan: &Plan) -> Option<Says> {
+    let (member, what) = match &plan.roll {
+        Roll::Done => return None,
+        Roll::Held { reason, message } => return Some(Says::no(reason, message)),
+        Roll::Wait { member, gate } => (member, format!("waits: {gate}")),
+        Roll::Restart(member) => (member, "is restarted".to_owned()),
+    };
+    let pod = member.pod_name(&valid.name);
+    Some(Says::yes(
+        "RollingRestart",
+        format!(
+            "{} brokers are still to be restarted for a change; {pod} {what}",
+            plan.restarts
+        ),
+    ))
 }
 
 /// What is done with a new group.
@@ -317,6 +339,9 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
         .filter_map(|member| member.pod.as_deref());
     if let Some(trouble) = pods.into_iter().find_map(|pod| pod::trouble(pod, fields)) {
         return Says::yes(trouble.reason, trouble.message);
+    }
+    if let Roll::Held { reason, message } = &seen.plan.roll {
+        return Says::yes(reason, message);
     }
     if let Some(stuck) = stuck_opening(seen) {
         return stuck;

@@ -1,19 +1,22 @@
 //! A `Broker` as the reconciler takes it: checked once at the door, so that what follows cannot fail on bad input.
 
+use k8s_openapi::api::core::v1::NodeSelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::api::{Broker, BrokerSpec, ClusterMode};
+use crate::api::{Broker, BrokerSpec, ClusterMode, RolloutStatus};
 use crate::error::Error;
 use crate::k8s::Target;
 use crate::k8s::conditions::{self, READY};
-use crate::k8s::labels::Switches;
+use crate::k8s::labels::{ACCEPT_LOSS, RESTARTED_AT, Switches};
 use crate::workload::storage::Storage;
 
 /// The volume that data is on where the spec has no claim template to name it.
 const DATA_VOLUME: &str = "broker-storage";
 /// StatefulSet names are cut off by the revision label of their pods beyond this.
 const NAME_LIMIT: usize = 52;
+/// The label of a node that no other node has.
+const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Why a spec cannot be acted on, as a condition tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +146,12 @@ pub struct Valid {
     pub created: Option<Time>,
     /// What the user switched by annotation.
     pub switches: Switches,
+    /// The master that is being restarted, as the status remembers.
+    pub rollout: Option<RolloutStatus>,
+    /// The pod whose messages the user gives up, by annotation.
+    pub accepts_loss: Option<String>,
+    /// When the user last asked for a restart of every broker, by annotation.
+    pub restarted_at: Option<String>,
 }
 
 impl Valid {
@@ -203,6 +212,9 @@ impl Valid {
                 .is_some_and(|status| status.observed_generation == broker.metadata.generation),
             created: broker.creation_timestamp(),
             switches: Switches::of(broker.annotations()),
+            rollout: status.and_then(|status| status.rollout.clone()),
+            accepts_loss: broker.annotations().get(ACCEPT_LOSS).cloned(),
+            restarted_at: broker.annotations().get(RESTARTED_AT).cloned(),
             spec: spec.clone(),
             name,
             target,
@@ -216,6 +228,38 @@ impl Valid {
     #[must_use]
     pub fn broker_name(&self, group: i32) -> String {
         format!("{}-{group}", self.name)
+    }
+
+    /// Whether the spec lets brokers run on one node only.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        let selected = self.spec.node_selector.as_ref();
+        let required = self
+            .spec
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.node_affinity.as_ref())
+            .and_then(|nodes| nodes.required_during_scheduling_ignored_during_execution.as_ref());
+        let one_node = |term: &NodeSelectorTerm| {
+            let labels = term
+                .match_expressions
+                .iter()
+                .flatten()
+                .filter(|rule| rule.key == HOSTNAME);
+            let fields = term
+                .match_fields
+                .iter()
+                .flatten()
+                .filter(|rule| rule.key == "metadata.name");
+            labels.chain(fields).any(|rule| {
+                rule.operator == "In" && rule.values.as_ref().is_some_and(|values| values.len() == 1)
+            })
+        };
+        selected.is_some_and(|labels| labels.contains_key(HOSTNAME))
+            || required.is_some_and(|nodes| match nodes.node_selector_terms.as_slice() {
+                [term] => one_node(term),
+                _ => false,
+            })
     }
 
     /// Whether clients and replicas dial the pod's own address instead of its Service.

@@ -42,6 +42,10 @@ pub const STAGE: &str = "rocketmq.apache.org/stage";
 pub const OPENING: &str = "opening";
 /// Annotation of users on a custom resource: `"true"` stops every write but that of the status.
 pub const PAUSED: &str = "rocketmq.apache.org/paused";
+/// Annotation of users on a `Broker`: the pod that may be restarted though what is not consumed is lost with it.
+pub const ACCEPT_LOSS: &str = "rocketmq.apache.org/accept-loss";
+/// Annotation of users on a custom resource: whenever its value changes, every pod is restarted, one at a time.
+pub const RESTARTED_AT: &str = "rocketmq.apache.org/restartedAt";
 /// Annotation of users on a custom resource: `keep` runs the image's own command instead of the operator's.
 pub const IMAGE_COMMAND: &str = "rocketmq.apache.org/image-command";
 

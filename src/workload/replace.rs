@@ -48,6 +48,19 @@ pub async fn broken_pod(ctx: &Context, seen: &Pod) -> Result<bool, Error> {
     done(api.delete(&name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))
 }
 
+/// Deletes a pod that runs, to be made anew from the newest template; if it is still that very pod.
+pub async fn running_pod(ctx: &Context, seen: &Pod) -> Result<bool, Error> {
+    let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
+    let what = format!("pod {namespace}/{name}");
+    let api = Api::<Pod>::namespaced(ctx.client.clone(), &namespace);
+    let exactly = DeleteParams::default().preconditions(Preconditions {
+        uid: seen.uid(),
+        resource_version: None,
+    });
+    tracing::info!(pod = name, namespace, "restarting a pod to carry out a change");
+    done(api.delete(&name, &exactly).await).map_err(Error::kube(format!("delete {what}")))
+}
+
 /// Deletes a StatefulSet whose pods do not run and whose claim templates must change, with the claims of its pods that
 /// were never bound and so hold nothing. The next reconcile makes it anew.
 pub async fn set(ctx: &Context, seen: &StatefulSet) -> Result<bool, Error> {

@@ -128,7 +128,8 @@ pub fn verdict(desired: &StatefulSet, live: Option<&StatefulSet>, pods: &[Arc<Po
 }
 
 /// Whether the claim templates ask for the same, by what a user can say in them.
-fn same_claims(desired: &StatefulSet, live: &StatefulSet) -> bool {
+#[must_use]
+pub fn same_claims(desired: &StatefulSet, live: &StatefulSet) -> bool {
     let of = |set: &StatefulSet| {
         let claims = set
             .spec

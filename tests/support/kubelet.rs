@@ -350,6 +350,7 @@ impl Kubelet {
         let broker = FakeBroker::replica(&get("brokerName"), get("brokerId").parse().unwrap_or(0))
             .version(&format!("V{version}"))
             .cluster(&get("brokerClusterName"))
+            .runtime("commitLogMaxOffset", "1000")
             .at(&address)
             .registers_as(&format!("{}:{port}", env("ROCKETMQ_ADVERTISED_ADDRESS")))
             .registers_on(&servers.iter().map(String::as_str).collect::<Vec<_>>())

@@ -1,0 +1,391 @@
+//! Restarting brokers to carry out a change: one pod at a time in the whole `Broker`, replicas before their master, and never on
+//! a guess. What is not known is waited for.
+//!
+//! A master is restarted only if its store survives. Where each of its topics can be written to elsewhere it is fenced first:
+//! name servers show it read-only, producers go to the other groups, and its replicas have every message when it stops.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::observe::{Observed, Seen};
+use super::valid::{Member, Valid};
+use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_topic};
+use crate::admin::{Admin, TopicConfig, perm};
+use crate::api::RolloutStatus;
+use crate::k8s::pod;
+use crate::workload::set::{self, Verdict};
+use crate::workload::storage::Medium;
+
+/// How long producers are given to learn that a group is read-only: they ask name servers every 30 s.
+const ROUTES: i64 = 30;
+/// How far a replica may be behind a master that goes on taking messages, in bytes.
+const BEHIND: i64 = 1024 * 1024;
+
+/// Why a broker does not run as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outdated {
+    /// Its StatefulSet is not yet what the spec asks for.
+    Set,
+    /// Its StatefulSet is, and its pod was made before.
+    Pod,
+    /// Its process does not take a new list of name servers without a restart.
+    Process,
+}
+
+/// The next step of a rolling restart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Roll {
+    /// Every broker runs as it should.
+    #[default]
+    Done,
+    /// One is to be restarted, and has to wait for something that passes.
+    Wait {
+        /// Which one.
+        member: Member,
+        /// What for, in words.
+        gate: String,
+    },
+    /// One is to be restarted, and the user has to decide.
+    Held {
+        /// One word for the condition.
+        reason: &'static str,
+        /// What for, and what the user can do.
+        message: String,
+    },
+    /// One is written, or its pod replaced, now.
+    Restart(Member),
+}
+
+/// What is known of the topics of the master that is to be restarted next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topics {
+    /// Whether each of its users' topics that can be written to can be written to on another master too; none if it has no
+    /// such topic.
+    pub elsewhere: Option<bool>,
+    /// Whether every name server shows all of them read-only on this master.
+    pub fenced: bool,
+}
+
+/// One broker and what is wrong with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// As it is.
+    pub seen: &'a Seen,
+    /// Why it is to be restarted.
+    pub why: Outdated,
+    /// Whether its claim templates differ, which cannot be changed in place.
+    pub other_claims: bool,
+}
+
+/// Why a broker is to be restarted, if it is.
+#[must_use]
+pub fn outdated(verdict: Verdict, seen: &Seen, list: &str) -> Option<Outdated> {
+    let live = seen.set.as_deref()?;
+    let made_by_us = set::intent(live).is_some();
+    if verdict == Verdict::Pending {
+        return made_by_us.then_some(Outdated::Set);
+    }
+    let pod = seen.pod.as_deref().filter(|pod| !pod::deleting(pod))?;
+    let status = live.status.as_ref()?;
+    let newest = status.update_revision.as_deref()?;
+    let current = status.observed_generation >= live.metadata.generation;
+    if current && pod::revision(pod).is_some_and(|revision| revision != newest) {
+        return Some(Outdated::Pod);
+    }
+    let facts = seen.facts.as_ref()?;
+    (facts.misses(list) && !facts.takes_name_servers_live()).then_some(Outdated::Process)
+}
+
+/// The broker that is restarted next: one that does not serve anyway, else by group, replicas first.
+#[must_use]
+pub fn next<'a>(candidates: &[Candidate<'a>], serves: impl Fn(&Seen) -> bool) -> Option<Candidate<'a>> {
+    let order = |candidate: &&Candidate<'a>| {
+        let member = candidate.seen.member;
+        (
+            serves(candidate.seen),
+            member.group,
+            member.is_master(),
+            -member.replica,
+        )
+    };
+    candidates.iter().min_by_key(order).copied()
+}
+
+/// Everything that decides about the next step.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What is asked for.
+    pub valid: &'a Valid,
+    /// What was observed.
+    pub observed: &'a Observed,
+    /// The brokers that are to be restarted.
+    pub candidates: &'a [Candidate<'a>],
+    /// Why brokers do not serve, by pod.
+    pub not_serving: &'a BTreeMap<String, String>,
+    /// What is known of the topics of the master that is next; an error if they cannot be read.
+    pub topics: &'a Result<Topics, String>,
+    /// Now.
+    pub now: &'a Time,
+}
+
+/// The next step, and what has to be remembered of it: while a master is remembered, its group is fenced.
+#[must_use]
+pub fn step(known: &Known<'_>) -> (Roll, Option<RolloutStatus>) {
+    let memory = known.valid.rollout.clone();
+    let serves = |seen: &Seen| !known.not_serving.contains_key(&known.pod(seen));
+    if let Some(wait) = known.unfinished(memory.as_ref()) {
+        return (wait, memory);
+    }
+    let Some(next) = next(known.candidates, serves) else {
+        return (Roll::Done, None);
+    };
+    let member = next.seen.member;
+    let wait = |gate: String| Roll::Wait { member, gate };
+    if let Some((pod, why)) = known.other_trouble(next.seen) {
+        return (wait(format!("{pod} has to serve first: {why}")), None);
+    }
+    if let Some(other) = known.candidates.iter().find(|candidate| candidate.other_claims) {
+        return (known.other_claims(other.seen), None);
+    }
+    if known.valid.spec.allow_restart == Some(false) {
+        return (known.not_allowed(next), None);
+    }
+    if !serves(next.seen) && !next.seen.pod_ready() {
+        return (Roll::Restart(member), None);
+    }
+    if !member.is_master() {
+        let gate = known.behind(None, BEHIND);
+        return (gate.map_or(Roll::Restart(member), wait), None);
+    }
+    if let Some(held) = known.loses_its_store(next.seen) {
+        return (held, None);
+    }
+    known.master(next.seen, memory)
+}
+
+impl Known<'_> {
+    fn pod(&self, seen: &Seen) -> String {
+        seen.member.pod_name(&self.valid.name)
+    }
+
+    /// A master that was fenced for its restart and needs none any more stays fenced until it serves again, with its
+    /// replicas.
+    fn unfinished(&self, memory: Option<&RolloutStatus>) -> Option<Roll> {
+        let pod = memory.map(|memory| memory.pod.as_str())?;
+        let is_it = |seen: &&Seen| self.pod(seen) == pod;
+        let seen = self.observed.members.iter().find(is_it)?;
+        if self
+            .candidates
+            .iter()
+            .any(|candidate| candidate.seen.member == seen.member)
+        {
+            return None;
+        }
+        let group = self.observed.members.iter();
+        let mut group = group.filter(|other| other.member.group == seen.member.group);
+        let why = group.find_map(|other| {
+            let pod = self.pod(other);
+            self.not_serving.get(&pod).map(|why| format!("{pod}: {why}"))
+        });
+        why.map(|gate| Roll::Wait {
+            member: seen.member,
+            gate,
+        })
+    }
+
+    /// Another broker that does not serve.
+    fn other_trouble(&self, next: &Seen) -> Option<(&str, &str)> {
+        let own = self.pod(next);
+        let mut others = self.not_serving.iter().filter(|(pod, _)| **pod != own);
+        others.next().map(|(pod, why)| (pod.as_str(), why.as_str()))
+    }
+
+    fn other_claims(&self, seen: &Seen) -> Roll {
+        Roll::Held {
+            reason: "VolumeClaimTemplatesChanged",
+            message: format!(
+                "spec.volumeClaimTemplates differs from the claims that {} runs with, and claims of a running broker are not \
+                 changed; put the templates back, or make the change with new groups",
+                self.pod(seen)
+            ),
+        }
+    }
+
+    fn not_allowed(&self, next: Candidate<'_>) -> Roll {
+        Roll::Held {
+            reason: "RestartNotAllowed",
+            message: format!(
+                "{} of {} brokers, {} first, take a change only with a restart, and spec.allowRestart is false: it applies \
+                 when they restart anyway; allow restarts, or delete their pods one by one",
+                self.candidates.len(),
+                self.observed.members.len(),
+                self.pod(next.seen)
+            ),
+        }
+    }
+
+    /// Why a restart of this master would lose messages, unless the user accepted that.
+    fn loses_its_store(&self, master: &Seen) -> Option<Roll> {
+        let pod = self.pod(master);
+        let where_ = match &self.valid.storage.medium {
+            Medium::Claims(_) => return None,
+            Medium::HostPath(_) if self.valid.is_pinned() => return None,
+            Medium::HostPath(_) => {
+                "on the disk of a node that the spec does not pin it to (spec.nodeSelector)"
+            }
+            Medium::EmptyDir => "in an emptyDir, which goes with its pod",
+        };
+        if self.valid.accepts_loss.as_deref() == Some(pod.as_str()) {
+            return None;
+        }
+        Some(Roll::Held {
+            reason: "StoreWouldBeLost",
+            message: format!(
+                "{pod} takes a change only with a restart, and its messages are {where_}: what is not consumed would be lost; \
+                 annotate the Broker with rocketmq.apache.org/accept-loss={pod} to go on, or undo the change"
+            ),
+        })
+    }
+
+    /// Why replicas of a group, or of all, are too far behind their master, or cannot be compared.
+    fn behind(&self, group: Option<i32>, allowed: i64) -> Option<String> {
+        let replicas = self
+            .observed
+            .members
+            .iter()
+            .filter(|seen| !seen.member.is_master());
+        let mut replicas = replicas.filter(|seen| group.is_none_or(|group| seen.member.group == group));
+        replicas.find_map(|replica| {
+            let (of, pod) = (end_of(Some(replica)), self.pod(replica));
+            let master = Member {
+                group: replica.member.group,
+                replica: 0,
+            };
+            let master = self.observed.members.iter().find(|seen| seen.member == master);
+            match (of, end_of(master)) {
+                (Some(of), Some(end)) if end - of <= allowed => None,
+                (Some(of), Some(end)) => {
+                    Some(format!("replica {pod} is {} bytes behind its master", end - of))
+                }
+                _ => Some(format!("it is not known how far replica {pod} is")),
+            }
+        })
+    }
+
+    fn master(&self, seen: &Seen, memory: Option<RolloutStatus>) -> (Roll, Option<RolloutStatus>) {
+        let member = seen.member;
+        let wait = |gate: String| Roll::Wait { member, gate };
+        let topics = match self.topics {
+            Ok(topics) => topics,
+            Err(why) => return (wait(format!("its topics are not known: {why}")), memory),
+        };
+        if topics.elsewhere != Some(true) {
+            // A fence would be an outage: what can be done is to stop it with its replicas close behind.
+            let gate = self.behind(Some(member.group), BEHIND);
+            return (gate.map_or(Roll::Restart(member), wait), None);
+        }
+        let pod = self.pod(seen);
+        let mut memory = memory
+            .filter(|memory| memory.pod == pod)
+            .unwrap_or(RolloutStatus {
+                pod,
+                fenced_since: None,
+            });
+        let said = seen.facts.as_ref().and_then(super::observe::Facts::fenced);
+        if said != Some(true) || !topics.fenced {
+            memory.fenced_since = None;
+            let gate = "every name server has to show it read-only first".to_owned();
+            return (wait(gate), Some(memory));
+        }
+        let since = memory
+            .fenced_since
+            .get_or_insert_with(|| self.now.clone())
+            .clone();
+        let left = ROUTES - self.now.0.duration_since(since.0).as_secs();
+        if left > 0 {
+            let gate = format!(
+                "producers have {ROUTES} s to go to other groups, since {}",
+                since.0
+            );
+            return (wait(gate), Some(memory));
+        }
+        let gate = self.behind(Some(member.group), 0);
+        (gate.map_or(Roll::Restart(member), wait), Some(memory))
+    }
+}
+
+/// Where the commit log of a broker ends, if that is known.
+fn end_of(seen: Option<&Seen>) -> Option<i64> {
+    seen?.facts.as_ref()?.runtime.commit_log_max_offset()
+}
+
+/// Reads what decides whether a master may be fenced: its users' topics, those of the other masters, and what name servers
+/// show. With one group there is nowhere else.
+pub async fn read(
+    valid: &Valid,
+    observed: &Observed,
+    master: Member,
+    admin: &dyn Admin,
+) -> Result<Topics, String> {
+    if valid.shape.groups < 2 {
+        return Ok(Topics::default());
+    }
+    let masters = observed.members.iter().filter(|seen| seen.member.is_master());
+    let tables = masters.map(|seen| async move {
+        let address = seen.facts.as_ref().map(|facts| facts.address.as_str());
+        let address =
+            address.ok_or_else(|| format!("{} does not serve", seen.member.pod_name(&valid.name)))?;
+        let topics = admin.topics(address).await.map_err(|err| err.to_string())?;
+        Ok::<_, String>((seen, topics))
+    });
+    let tables = try_join_all(tables).await?;
+    let broker = valid.broker_name(master.group);
+    let writable = |topic: &&TopicConfig| topic.perm & perm::WRITE != 0 && topic.write_queues > 0;
+    let own = tables.iter().find(|(seen, _)| seen.member == master);
+    let own: Vec<_> = own
+        .into_iter()
+        .flat_map(|(_, topics)| topics.topics.values())
+        .filter(|topic| is_users(&topic.name, &valid.name, &broker))
+        .filter(writable)
+        .collect();
+    let Some(sample) = own.first() else {
+        return Ok(Topics::default());
+    };
+    let elsewhere = own.iter().all(|topic| {
+        tables.iter().any(|(seen, topics)| {
+            let open = seen.facts.as_ref().and_then(super::observe::Facts::fenced) != Some(true);
+            seen.member != master && open && topics.topics.get(&topic.name).as_ref().is_some_and(writable)
+        })
+    });
+    Ok(Topics {
+        elsewhere: Some(elsewhere),
+        fenced: shown_read_only(observed, &broker, &sample.name, admin).await?,
+    })
+}
+
+fn is_users(topic: &str, cluster: &str, broker: &str) -> bool {
+    !is_system_topic(topic, cluster, broker) && !is_retry_topic(topic) && !is_dead_letter_topic(topic)
+}
+
+/// Whether every name server shows a topic read-only on that broker. A broker registers all of its topics at once, so one
+/// tells of all.
+async fn shown_read_only(
+    observed: &Observed,
+    broker: &str,
+    topic: &str,
+    admin: &dyn Admin,
+) -> Result<bool, String> {
+    let mut all = !observed.views.is_empty();
+    for view in &observed.views {
+        let address = view
+            .address
+            .as_deref()
+            .ok_or_else(|| format!("{} has no address", view.name))?;
+        let route = admin.route(address, topic).await.map_err(|err| err.to_string())?;
+        let shown = route.and_then(|mut route| route.brokers.remove(broker));
+        all &= shown.is_some_and(|shown| !shown.queues.is_writable());
+    }
+    Ok(all)
+}

@@ -1,0 +1,342 @@
+//! Carrying out a change in brokers that run, one sentence a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails here fails a test"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use rocketmq_operator::admin::TopicConfig;
+use rocketmq_operator::api::{Broker, NameService};
+use serde_json::json;
+use support::fixtures::{BrokerFixture, broker, name_service};
+use support::world::World;
+
+async fn serving(broker: BrokerFixture) -> World {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker);
+    world.settle().await;
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+    world
+}
+
+fn lasting() -> BrokerFixture {
+    broker("orders").storage_class("rocketmq-storage")
+}
+
+fn address(world: &World, pod: &str) -> String {
+    let pod = world.get::<Pod>(&format!("mq/{pod}"));
+    format!("{}:10911", pod.status.unwrap().pod_ip.unwrap())
+}
+
+fn brokers(world: &World) -> BTreeMap<String, String> {
+    let pods = world
+        .names::<Pod>()
+        .into_iter()
+        .filter(|name| name.starts_with("orders"));
+    pods.map(|name| {
+        (
+            name.clone(),
+            world.get::<Pod>(&format!("mq/{name}")).uid().unwrap(),
+        )
+    })
+    .collect()
+}
+
+fn says(world: &World, words: &str) {
+    let conditions = world.conditions::<Broker>("mq/orders");
+    assert!(
+        conditions.iter().any(|line| line.contains(words)),
+        "{words:?} is not in {conditions:#?}"
+    );
+}
+
+fn edit(world: &World, patch: &serde_json::Value) {
+    world.edit::<Broker>("mq/orders", patch);
+}
+
+/// Reconciles step by step until nothing is left to restart; the pods in the order in which they were replaced. At no step
+/// more than one is away.
+async fn roll(world: &mut World) -> Vec<String> {
+    let (mut seen, mut order) = (brokers(world), Vec::new());
+    for _ in 0..80 {
+        world.reconcile_all().await.unwrap();
+        let now = brokers(world);
+        let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
+        assert!(away.len() <= 1, "{away:?} are away at the same time");
+        world.kubelet.step();
+        for (name, uid) in brokers(world) {
+            if seen.get(&name).is_some_and(|before| *before != uid) {
+                order.push(name.clone());
+            }
+            seen.insert(name, uid);
+        }
+        if world.ready::<Broker>("mq/orders") {
+            return order;
+        }
+    }
+    panic!("not ready: {:#?}", world.conditions::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn a_changed_image_restarts_each_broker_once_replicas_first() {
+    let mut world = serving(lasting().replicas(2)).await;
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
+    let order = roll(&mut world).await;
+    assert_eq!(
+        order,
+        [
+            "orders-0-replica-2-0",
+            "orders-0-replica-1-0",
+            "orders-0-master-0"
+        ]
+    );
+    for name in brokers(&world).keys() {
+        let pod = world.get::<Pod>(&format!("mq/{name}"));
+        assert_eq!(
+            pod.spec.unwrap().containers[0].image.as_deref(),
+            Some("apache/rocketmq:5.5.1")
+        );
+    }
+    world.api.writes();
+    world.reconcile_all().await.unwrap();
+    assert_eq!(world.api.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_wish_to_restart_restarts_each_broker_once() {
+    let mut world = serving(lasting().replicas(1)).await;
+    edit(
+        &world,
+        &json!({"metadata": {"annotations": {"rocketmq.apache.org/restartedAt": "today"}}}),
+    );
+    assert_eq!(
+        roll(&mut world).await,
+        ["orders-0-replica-1-0", "orders-0-master-0"]
+    );
+}
+
+#[tokio::test]
+async fn nothing_restarts_for_a_label_an_annotation_or_the_order_of_the_environment() {
+    let mut world = serving(lasting()).await;
+    let before = brokers(&world);
+    edit(
+        &world,
+        &json!({"metadata": {"labels": {"team": "billing"}, "annotations": {"note": "x"}}}),
+    );
+    edit(&world, &json!({"spec": {"env": []}}));
+    world.settle().await;
+    assert_eq!(brokers(&world), before);
+}
+
+#[tokio::test]
+async fn a_bad_change_stops_after_one_pod_and_reverting_heals_it() {
+    let mut world = serving(lasting().replicas(1)).await;
+    world.kubelet.cannot_pull("typo");
+    let before = brokers(&world);
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:typo"}}));
+    world.settle().await;
+    says(&world, "ImagePullFailed");
+    assert_eq!(brokers(&world)["orders-0-master-0"], before["orders-0-master-0"]);
+    world.restart_operator();
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.0"}}));
+    world.settle().await;
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+    assert_eq!(brokers(&world)["orders-0-master-0"], before["orders-0-master-0"]);
+}
+
+#[tokio::test]
+async fn a_master_waits_for_a_replica_that_is_behind_or_cannot_be_asked() {
+    let mut world = serving(lasting().replicas(1)).await;
+    let behind = |world: &World, end: &str| {
+        let replica = address(world, "orders-0-replica-1-0");
+        let end = end.to_owned();
+        world
+            .rocketmq
+            .becomes(&replica, move |broker| broker.runtime("commitLogMaxOffset", &end));
+    };
+    let before = brokers(&world)["orders-0-master-0"].clone();
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
+    for _ in 0..20 {
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+        behind(&world, "-9000000");
+    }
+    assert_eq!(brokers(&world)["orders-0-master-0"], before);
+    says(
+        &world,
+        "replica orders-0-replica-1-0 is 9001000 bytes behind its master",
+    );
+    behind(&world, "1000");
+    roll(&mut world).await;
+    assert_ne!(brokers(&world)["orders-0-master-0"], before);
+}
+
+#[tokio::test]
+async fn a_master_whose_store_goes_with_its_pod_restarts_only_when_its_user_accepts_the_loss() {
+    let mut world = serving(broker("orders")).await;
+    let before = brokers(&world);
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
+    world.settle().await;
+    assert_eq!(brokers(&world), before);
+    says(&world, "Degraded=True StoreWouldBeLost: orders-0-master-0");
+    edit(
+        &world,
+        &json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": "orders-0-master-0"}}}),
+    );
+    world.settle().await;
+    assert_ne!(brokers(&world), before);
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn without_leave_to_restart_a_change_is_told_and_applies_when_a_pod_restarts_anyway() {
+    let mut world = serving(lasting().replicas(1)).await;
+    let before = brokers(&world);
+    edit(
+        &world,
+        &json!({"spec": {"allowRestart": false, "brokerImage": "apache/rocketmq:5.5.1"}}),
+    );
+    world.settle().await;
+    assert_eq!(brokers(&world), before);
+    assert!(world.ready::<Broker>("mq/orders"));
+    says(&world, "RestartNotAllowed");
+}
+
+#[tokio::test]
+async fn a_change_of_claim_templates_of_running_brokers_is_held_and_named() {
+    let mut world = serving(lasting()).await;
+    let before = brokers(&world);
+    let claims = world
+        .get::<Broker>("mq/orders")
+        .spec
+        .volume_claim_templates
+        .unwrap();
+    let mut claims = json!(claims);
+    claims[0]["spec"]["resources"]["requests"]["storage"] = json!("77Gi");
+    edit(&world, &json!({"spec": {"volumeClaimTemplates": claims}}));
+    world.settle().await;
+    says(&world, "VolumeClaimTemplatesChanged");
+    assert_eq!(brokers(&world), before);
+}
+
+#[tokio::test]
+async fn brokers_that_do_not_take_name_servers_live_are_restarted_replicas_first() {
+    let mut world = serving(lasting().replicas(1).image("apache/rocketmq:4.5.0")).await;
+    world.edit_status::<NameService>("mq/names", &json!({"status": {"size": 2}}));
+    world.edit::<NameService>("mq/names", &json!({"spec": {"size": 2}}));
+    let order = roll(&mut world).await;
+    assert_eq!(order, ["orders-0-replica-1-0", "orders-0-master-0"]);
+    let config = world
+        .rocketmq
+        .broker_at(&address(&world, "orders-0-master-0"))
+        .unwrap()
+        .whole_config();
+    let list = "names-0.names-headless.mq.svc:9876;names-1.names-headless.mq.svc:9876";
+    assert_eq!(config.get("namesrvAddr"), Some(list));
+}
+
+#[tokio::test]
+async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts() {
+    let mut world = serving(lasting().groups(2)).await;
+    for pod in ["orders-0-master-0", "orders-1-master-0"] {
+        let topic = TopicConfig::new("payments", 8);
+        world
+            .rocketmq
+            .becomes(&address(&world, pod), |broker| broker.topic(topic));
+    }
+    world.rocketmq.register_all();
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
+    let before = brokers(&world);
+    for _ in 0..8 {
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+    }
+    let permission = |world: &World, pod: &str| {
+        world
+            .rocketmq
+            .broker_at(&address(world, pod))
+            .unwrap()
+            .whole_config()
+            .broker_permission()
+    };
+    assert_eq!(brokers(&world), before);
+    assert_eq!(permission(&world, "orders-0-master-0"), Some(4));
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+    says(&world, "producers have 30 s to go to other groups");
+    // Half a minute passes.
+    let passed = |world: &World| {
+        let status = world.get::<Broker>("mq/orders").status.unwrap();
+        if status
+            .rollout
+            .is_some_and(|rollout| rollout.fenced_since.is_some())
+        {
+            let long_ago = json!({"status": {"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}}});
+            world.edit_status::<Broker>("mq/orders", &long_ago);
+        }
+    };
+    let mut order = Vec::new();
+    let mut seen = before;
+    for _ in 0..60 {
+        passed(&world);
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+        for (name, uid) in brokers(&world) {
+            if seen.get(&name).is_some_and(|before| *before != uid) {
+                order.push(name.clone());
+            }
+            seen.insert(name, uid);
+        }
+    }
+    assert_eq!(order, ["orders-0-master-0", "orders-1-master-0"]);
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+    for pod in ["orders-0-master-0", "orders-1-master-0"] {
+        assert_eq!(permission(&world, pod), Some(6), "{pod}");
+    }
+    assert!(world.get::<Broker>("mq/orders").status.unwrap().rollout.is_none());
+}
+
+#[tokio::test]
+async fn an_operator_killed_after_any_write_of_a_roll_ends_it_all_the_same() {
+    let image = json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}});
+    let mut calm = serving(lasting().replicas(1)).await;
+    calm.api.writes();
+    edit(&calm, &image);
+    calm.settle().await;
+    let writes = calm.api.writes().len();
+    assert!(writes > 5, "{writes}");
+    for write in 1..=writes {
+        let mut world = serving(lasting().replicas(1)).await;
+        edit(&world, &image);
+        world.api.writes();
+        world.api.crash_after_write(write);
+        world.run_until_crash().await;
+        world.api.heal();
+        world.restart_operator();
+        world.settle().await;
+        assert!(world.ready::<Broker>("mq/orders"), "killed after write {write}");
+        assert_eq!(
+            world.get::<StatefulSet>("mq/orders-0-master").spec,
+            calm.get::<StatefulSet>("mq/orders-0-master").spec
+        );
+    }
+}
