@@ -4,4 +4,5 @@ mod article;
 mod bench;
 mod idle;
 mod killed;
+mod killed_while_scaling;
 mod restart;

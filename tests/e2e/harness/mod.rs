@@ -4,6 +4,8 @@ pub mod audit;
 pub mod cluster;
 pub mod fixtures;
 pub mod gate;
+pub mod ledger;
+pub mod lives;
 pub mod node;
 pub mod operator;
 pub mod rocketmq;

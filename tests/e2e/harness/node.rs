@@ -23,6 +23,12 @@ impl Process {
         line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
     }
 
+    /// Its command line, in words.
+    pub fn command(&self) -> String {
+        let command = fs::read(format!("/proc/{}/cmdline", self.0)).unwrap_or_default();
+        String::from_utf8_lossy(&command).replace('\0', " ")
+    }
+
     /// Sends a signal by its name, as `KILL` or `STOP`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
@@ -64,8 +70,7 @@ pub fn processes(pod_uid: &str, executable: &str) -> Vec<Process> {
 pub fn jvm(pod: &Value) -> Result<Process, String> {
     let found = processes(super::cluster::uid_of(pod), "java");
     let server = found.into_iter().find(|process| {
-        let command = fs::read(format!("/proc/{}/cmdline", process.0)).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command);
+        let command = process.command();
         command.contains(".BrokerStartup") || command.contains(".NamesrvStartup")
     });
     server.ok_or_else(|| format!("{} runs no JVM", name_of(pod)))

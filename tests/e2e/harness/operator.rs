@@ -1,11 +1,14 @@
 //! The operator under test: installed as a user installs it, in its pod, under its own service account.
 
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::process::{Child, Command};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::cluster::{Cluster, Said, kubectl, name_of, run, uid_of};
+use super::cluster::{Cluster, Said, kubeconfig, kubectl, name_of, run, uid_of};
 use super::node;
 use super::wait::{seconds, wait_for};
 
@@ -22,6 +25,42 @@ static OPERATOR: RwLock<bool> = RwLock::const_new(false);
 
 /// When this variable is set, stories that share the operator take one that already runs somewhere, as `cargo run -- run`.
 const OUTSIDE: &str = "ROCKETMQ_E2E_OPERATOR_RUNS";
+
+/// What the variable says when every story is to run an operator of this build for its own namespaces.
+const HERE: &str = "here";
+
+/// An operator of this build beside the story, for one namespace of it, where the variable asks for that.
+pub struct Here {
+    _child: Child,
+    log: PathBuf,
+}
+
+impl Here {
+    /// Starts it, with the rights of the tests themselves.
+    pub fn start(namespace: &str) -> Option<Self> {
+        (std::env::var_os(OUTSIDE)? == HERE).then_some(())?;
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{namespace}.log"));
+        let out = std::fs::File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_rocketmq-operator"))
+            .args(["run", "--leader-election=false", "--http-address=127.0.0.1:0"])
+            .args(["--watch-namespace", namespace])
+            .env("KUBECONFIG", kubeconfig())
+            .env_remove("POD_NAME")
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        println!("the operator of {namespace} logs to {}", log.display());
+        Some(Self { _child: child, log })
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
 
 /// The operator, installed and running, for a story that shares it with others.
 pub async fn shared() -> RwLockReadGuard<'static, bool> {
@@ -44,7 +83,9 @@ pub async fn shared() -> RwLockReadGuard<'static, bool> {
 /// The operator for one story alone. Whatever the story does with it, the next one finds it installed again.
 pub async fn whole() -> RwLockWriteGuard<'static, bool> {
     let mut installed = OPERATOR.write().await;
-    install().await;
+    if std::env::var_os(OUTSIDE).is_none_or(|says| says != HERE) {
+        install().await;
+    }
     *installed = false;
     installed
 }

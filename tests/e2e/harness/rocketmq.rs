@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -21,7 +21,8 @@ use super::wire::{self, Listed};
 pub struct Rocketmq {
     /// Where it is.
     pub space: Space,
-    name_service: String,
+    /// The name of its NameService, and of the Service that clients use.
+    pub name_service: String,
     broker: String,
 }
 
@@ -99,6 +100,25 @@ impl Rocketmq {
             .await
     }
 
+    /// `brokerName` of a group.
+    pub fn group_name(&self, group: u64) -> String {
+        format!("{}-{group}", self.broker)
+    }
+
+    /// Changes fields of the Broker's spec.
+    pub async fn change(&self, spec: Value) {
+        self.space
+            .merge("Broker", &self.broker, json!({ "spec": spec }))
+            .await;
+    }
+
+    /// Changes fields of the NameService's spec.
+    pub async fn change_name_service(&self, spec: Value) {
+        self.space
+            .merge("NameService", &self.name_service, json!({ "spec": spec }))
+            .await;
+    }
+
     /// The name of a broker's pod; id 0 is the master.
     pub fn pod_name(&self, group: u64, id: u64) -> String {
         if id == 0 {
@@ -157,16 +177,26 @@ impl Rocketmq {
                 servers.len()
             ));
         }
-        let wanted = self.wanted().await;
         for server in &servers {
-            let listed = wire::listed_by(server).await?;
-            let mine = listed.into_iter().filter(|l| l.cluster == self.broker);
-            let listed: BTreeSet<(String, u64)> = mine.map(|l| (l.broker, l.id)).collect();
-            if listed != wanted {
-                return Err(format!("{server} lists {listed:?}, wanted {wanted:?}"));
-            }
+            self.is_listed_by(server).await?;
         }
         Ok(())
+    }
+
+    /// Whether a name server lists every broker that the spec asks for, and no other of this cluster.
+    ///
+    /// # Errors
+    /// Says whom it lists.
+    pub async fn is_listed_by(&self, server: &str) -> Result<(), String> {
+        let wanted = self.wanted().await;
+        let listed = wire::listed_by(server).await?;
+        let mine = listed.into_iter().filter(|l| l.cluster == self.broker);
+        let listed: BTreeSet<(String, u64)> = mine.map(|l| (l.broker, l.id)).collect();
+        if listed == wanted {
+            Ok(())
+        } else {
+            Err(format!("{server} lists {listed:?}, wanted {wanted:?}"))
+        }
     }
 
     /// How the first name server lists a broker.
@@ -175,7 +205,7 @@ impl Rocketmq {
         let listed = wire::listed_by(servers.first()?).await.ok()?;
         listed
             .into_iter()
-            .find(|l| l.broker == format!("{}-{group}", self.broker) && l.id == id)
+            .find(|l| l.broker == self.group_name(group) && l.id == id)
     }
 
     /// Runs a script by `sh` in a pod of this cluster.
@@ -200,6 +230,12 @@ impl Rocketmq {
         );
         rows.sort();
         rows
+    }
+
+    /// Runs `mqadmin` in the first master's pod.
+    pub async fn mqadmin(&self, arguments: &str) -> String {
+        let script = tool("mqadmin", &format!("{arguments} -n \"$NAMESRV_ADDR\""));
+        self.exec(&self.pod_name(0, 0), &script).await.done()
     }
 
     /// Runs the quickstart Producer in a pod of this cluster and returns the ids of the messages that were acknowledged

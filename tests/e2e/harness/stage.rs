@@ -28,19 +28,30 @@ const STORY: Duration = Duration::from_mins(15);
 pub async fn scenario(pods: u32, story: impl AsyncFnOnce(&Stage)) {
     let _room = PODS.acquire_many(pods.min(ROOM)).await.unwrap();
     let _shared = operator::shared().await;
-    tell(story).await;
+    tell(Operator::Shared, story).await;
 }
 
 /// Tells a story that has the operator and the whole node to itself.
 pub async fn alone(story: impl AsyncFnOnce(&Stage)) {
     let _whole = operator::whole().await;
-    tell(story).await;
+    tell(Operator::Whole, story).await;
 }
 
-async fn tell(story: impl AsyncFnOnce(&Stage)) {
+/// How a story has the operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    /// With others.
+    Shared,
+    /// Alone; it does with it what it wants.
+    Whole,
+}
+
+async fn tell(operator: Operator, story: impl AsyncFnOnce(&Stage)) {
     let stage = Stage {
+        operator,
         cluster: Cluster::connect().await,
         made: Mutex::new(Vec::new()),
+        operators: Mutex::new(Vec::new()),
     };
     let told = timeout(STORY, AssertUnwindSafe(story(&stage)).catch_unwind()).await;
     let failed = !matches!(told, Ok(Ok(())));
@@ -63,7 +74,9 @@ async fn tell(story: impl AsyncFnOnce(&Stage)) {
 pub struct Stage {
     /// The cluster under test.
     pub cluster: Cluster,
+    operator: Operator,
     made: Mutex<Vec<String>>,
+    operators: Mutex<Vec<operator::Here>>,
 }
 
 impl Stage {
@@ -97,6 +110,7 @@ impl Stage {
             name,
         };
         // Pods are refused until it is there.
+        self.operators.lock().unwrap().extend(self.operator_for(&space));
         wait_for("the namespace has its service account", seconds(60), async || {
             space
                 .get("ServiceAccount", "default")
@@ -105,6 +119,10 @@ impl Stage {
         })
         .await;
         space
+    }
+
+    fn operator_for(&self, space: &Space) -> Option<operator::Here> {
+        (self.operator == Operator::Shared).then(|| operator::Here::start(&space.name))?
     }
 
     fn made(&self) -> Vec<String> {
@@ -155,7 +173,14 @@ impl Stage {
                     eprintln!("--- {name}: the last lines of {}\n{}", name_of(&pod), said.all());
                 }
             }
-            let log = operator::logs(&self.cluster, seconds(600)).await;
+            let here: String = self
+                .operators
+                .lock()
+                .unwrap()
+                .iter()
+                .map(operator::Here::log)
+                .collect();
+            let log = operator::logs(&self.cluster, seconds(600)).await + &here;
             let mine: Vec<&str> = log
                 .lines()
                 .filter(|l| l.contains(&name) || l.contains("panic"))

@@ -1,6 +1,6 @@
 //! A second, small reading of RocketMQ's remoting protocol, so that the operator's own client does not judge itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -26,8 +26,28 @@ pub struct Listed {
 struct Answer {
     code: i64,
     remark: String,
+    fields: Value,
     body: Vec<u8>,
 }
+
+impl Answer {
+    /// What was answered, where it was answered well.
+    fn good(self, asked: &str) -> Result<Self, String> {
+        if self.code == 0 {
+            Ok(self)
+        } else {
+            Err(format!("{asked}: code {}: {}", self.code, self.remark))
+        }
+    }
+
+    fn json(&self, asked: &str) -> Result<Value, String> {
+        let body = quote_integer_keys(&String::from_utf8_lossy(&self.body));
+        serde_json::from_str(&body).map_err(|e| format!("{asked}: {e}: {body}"))
+    }
+}
+
+/// How long an answer may take that no story is about.
+const SHORT: Duration = Duration::from_secs(5);
 
 /// Asks once over a connection of its own.
 async fn ask(
@@ -67,6 +87,7 @@ async fn ask(
                 return Ok(Answer {
                     code,
                     remark,
+                    fields: header["extFields"].clone(),
                     body: rest.split_off(mark),
                 });
             }
@@ -83,9 +104,8 @@ async fn ask(
 /// # Errors
 /// When it does not answer.
 pub async fn listed_by(name_server: &str) -> Result<BTreeSet<Listed>, String> {
-    let answer = ask(name_server, 106, json!({}), &[], Duration::from_secs(5)).await?;
-    let body = quote_integer_keys(&String::from_utf8_lossy(&answer.body));
-    let info: Value = serde_json::from_str(&body).map_err(|e| format!("{name_server}: {e}: {body}"))?;
+    let answer = ask(name_server, 106, json!({}), &[], SHORT).await?;
+    let info = answer.json(name_server)?;
     let empty = Map::new();
     let mut listed = BTreeSet::new();
     for group in info["brokerAddrTable"].as_object().unwrap_or(&empty).values() {
@@ -112,12 +132,100 @@ pub async fn unregister(name_server: &str, broker: &Listed) -> Result<(), String
         "brokerName": broker.broker, "brokerAddr": broker.address, "clusterName": broker.cluster,
         "brokerId": broker.id.to_string(),
     });
-    let answer = ask(name_server, 104, fields, &[], Duration::from_secs(5)).await?;
-    if answer.code == 0 {
-        Ok(())
-    } else {
-        Err(format!("code {}: {}", answer.code, answer.remark))
+    let answer = ask(name_server, 104, fields, &[], SHORT).await?;
+    answer.good(name_server).map(drop)
+}
+
+/// The permission that a name server tells clients for a topic, per broker name (`GET_ROUTEINFO_BY_TOPIC`): 2 is write, 4 is
+/// read. Nobody is in it where the name server does not know the topic.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn permissions(name_server: &str, topic: &str) -> Result<BTreeMap<String, u64>, String> {
+    let answer = ask(name_server, 105, json!({ "topic": topic }), &[], SHORT).await?;
+    if answer.code == 17 {
+        return Ok(BTreeMap::new());
     }
+    let route = answer.good(name_server)?.json(name_server)?;
+    let queues = route["queueDatas"].as_array().into_iter().flatten();
+    Ok(queues
+        .map(|queue| {
+            let broker = queue["brokerName"].as_str().unwrap_or_default().to_owned();
+            (broker, queue["perm"].as_u64().unwrap_or_default())
+        })
+        .collect())
+}
+
+/// A value of the name server's own table (`GET_KV_CONFIG`).
+///
+/// # Errors
+/// When it does not answer, or has none.
+pub async fn kv(name_server: &str, namespace: &str, key: &str) -> Result<String, String> {
+    let fields = json!({ "namespace": namespace, "key": key });
+    let answer = ask(name_server, 101, fields, &[], SHORT)
+        .await?
+        .good(name_server)?;
+    Ok(answer.fields["value"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A broker's figures (`GET_BROKER_RUNTIME_INFO`), all of them texts.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn runtime(broker: &str) -> Result<Map<String, Value>, String> {
+    let answer = ask(broker, 28, json!({}), &[], SHORT).await?.good(broker)?;
+    table(&answer, broker, "table")
+}
+
+/// A broker's topics by name, each with all of its fields (`GET_ALL_TOPIC_CONFIG`).
+///
+/// # Errors
+/// When it does not answer.
+pub async fn topics(broker: &str) -> Result<Map<String, Value>, String> {
+    let answer = ask(broker, 21, json!({}), &[], SHORT).await?.good(broker)?;
+    table(&answer, broker, "topicConfigTable")
+}
+
+/// A broker's subscription groups by name, each with all of its fields (`GET_ALL_SUBSCRIPTIONGROUP_CONFIG`).
+///
+/// # Errors
+/// When it does not answer.
+pub async fn subscription_groups(broker: &str) -> Result<Map<String, Value>, String> {
+    let answer = ask(broker, 201, json!({}), &[], SHORT).await?.good(broker)?;
+    table(&answer, broker, "subscriptionGroupTable")
+}
+
+fn table(answer: &Answer, asked: &str, name: &str) -> Result<Map<String, Value>, String> {
+    // Texts of these tables may hold braces and commas; no key is a bare number.
+    let body: Value = serde_json::from_slice(&answer.body).map_err(|e| format!("{asked}: {e}"))?;
+    body[name]
+        .as_object()
+        .cloned()
+        .ok_or_else(|| format!("{asked} answered without {name}"))
+}
+
+/// Makes a topic with these fields, or gives it these (`UPDATE_AND_CREATE_TOPIC`).
+///
+/// # Errors
+/// When the broker does not answer, or refuses.
+pub async fn put_topic(broker: &str, name: &str, queues: u64, permission: u64) -> Result<(), String> {
+    let fields = json!({
+        "topic": name, "defaultTopic": "TBW102", "readQueueNums": queues.to_string(), "writeQueueNums": queues.to_string(),
+        "perm": permission.to_string(), "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+    });
+    ask(broker, 17, fields, &[], SHORT).await?.good(broker).map(drop)
+}
+
+/// Makes a subscription group of these fields, or gives it these (`UPDATE_AND_CREATE_SUBSCRIPTIONGROUP`).
+///
+/// # Errors
+/// When the broker does not answer, or refuses.
+pub async fn put_subscription_group(broker: &str, group: &Value) -> Result<(), String> {
+    let body = group.to_string();
+    ask(broker, 200, json!({}), body.as_bytes(), SHORT)
+        .await?
+        .good(broker)
+        .map(drop)
 }
 
 /// What became of a message that was sent.

@@ -15,7 +15,8 @@ import org.apache.rocketmq.common.message.MessageExt;
 
 /** Producers and consumers as applications have them: RocketMQ's defaults but for what is said here. */
 final class Clients {
-    private static final long START_MS = 30_000;
+    /** Within this a cluster that has just started answers, however busy its node is. */
+    private static final long START_MS = 120_000;
 
     private Clients() {
     }

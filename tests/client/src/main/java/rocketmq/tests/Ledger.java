@@ -16,7 +16,7 @@ import java.util.stream.Stream;
 /**
  * The books of a ledger, plain files in one folder that producers and consumers share, of one line an entry:
  * {@code acked-PRODUCER} (epoch ms, message id, broker, queue), {@code refused-PRODUCER} (epoch ms, outcome), {@code done-PRODUCER}
- * when it has ended, and {@code received-GROUP-CONSUMER} (message id). A message id is PRODUCER/TOPIC/NUMBER, the message's body.
+ * (epoch ms) when it has ended, and {@code received-GROUP-CONSUMER} (message id). A message id is PRODUCER/TOPIC/NUMBER, the message's body.
  */
 final class Ledger {
     private static final int SAMPLE = 10;
@@ -103,15 +103,25 @@ final class Ledger {
             queues.computeIfAbsent(topic, t -> new TreeMap<>()).merge(entry[2] + "/" + entry[3], 1L, Long::sum);
         }
         times.sort(null);
+        // While producers run: the time after the last message counts, too.
+        List<Long> moments = new ArrayList<>(times);
+        for (String[] entry : times.isEmpty() ? List.<String[]>of() : read("done", producer)) {
+            moments.add(Long.valueOf(entry[0]));
+        }
+        moments.sort(null);
         long longest = 0;
-        for (int i = 1; i < times.size(); i++) {
-            longest = Math.max(longest, times.get(i) - times.get(i - 1));
+        long longestFrom = 0;
+        for (int i = 1; i < moments.size(); i++) {
+            if (moments.get(i) - moments.get(i - 1) > longest) {
+                longestFrom = moments.get(i - 1);
+                longest = moments.get(i) - longestFrom;
+            }
         }
         Map<String, Long> refused = new TreeMap<>();
         read("refused", producer).forEach(entry -> refused.merge(entry[1], 1L, Long::sum));
         long spanMs = times.isEmpty() ? 0 : times.get(times.size() - 1) - times.get(0);
-        return Json.object("acknowledged", times.size(), "refused", refused, "longestGapMs", longest, "spanMs", spanMs,
-            "perSecond", spanMs == 0 ? 0 : times.size() * 1000L / spanMs, "queues", queues);
+        return Json.object("acknowledged", times.size(), "refused", refused, "longestGapMs", longest, "longestGapFrom",
+            longestFrom, "spanMs", spanMs, "perSecond", spanMs == 0 ? 0 : times.size() * 1000L / spanMs, "queues", queues);
     }
 
     /** Prints how the books compare, and returns 0 if every group has every acknowledged message. */

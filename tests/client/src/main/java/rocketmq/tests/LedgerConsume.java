@@ -6,9 +6,13 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 
-/** Books what each group receives until every group has all that the producers, once they have ended, booked as acknowledged. */
+/**
+ * Books what each group receives until every group has all that the producers, once they have ended, booked as acknowledged, or
+ * nothing arrives any more.
+ */
 final class LedgerConsume {
     private static final long LOOK_MS = 500;
 
@@ -19,6 +23,8 @@ final class LedgerConsume {
         Ledger ledger = new Ledger(options);
         List<String> topics = Ledger.topics(options);
         long deadline = System.currentTimeMillis() + options.number("timeout-s", 120) * 1000L;
+        long idleMs = options.number("idle-s", 0) * 1000L;
+        AtomicLong lastArrival = new AtomicLong(System.currentTimeMillis());
         String name = "c" + System.currentTimeMillis();
 
         Map<String, Set<String>> received = new TreeMap<>();
@@ -35,14 +41,21 @@ final class LedgerConsume {
             consumers.add(Clients.consumer(group, topics, message -> {
                 book.write(Clients.body(message));
                 ids.add(Clients.body(message));
+                lastArrival.set(System.currentTimeMillis());
             }));
         }
 
+        Set<String> acknowledged = null;
         boolean complete = false;
-        while (!complete && System.currentTimeMillis() < deadline && stop.waitUntil(System.currentTimeMillis() + LOOK_MS)) {
-            if (ledger.producersDone()) {
-                Set<String> acknowledged = ledger.acknowledged();
-                complete = received.values().stream().allMatch(ids -> ids.containsAll(acknowledged));
+        boolean idle = false;
+        while (!complete && !idle && System.currentTimeMillis() < deadline && stop.waitUntil(System.currentTimeMillis() + LOOK_MS)) {
+            if (acknowledged == null && ledger.producersDone()) {
+                acknowledged = ledger.acknowledged();
+                lastArrival.set(System.currentTimeMillis());
+            }
+            if (acknowledged != null) {
+                complete = hasAll(received, acknowledged);
+                idle = idleMs > 0 && System.currentTimeMillis() - lastArrival.get() > idleMs;
             }
         }
         consumers.forEach(DefaultMQPushConsumer::shutdown);
@@ -53,5 +66,8 @@ final class LedgerConsume {
         received.forEach((group, ids) -> distinct.put(group, ids.size()));
         Json.print(Json.object("command", "ledger consume", "complete", complete, "distinct", distinct));
         return complete ? 0 : 1;
+    }
+    private static boolean hasAll(Map<String, Set<String>> received, Set<String> acknowledged) {
+        return received.values().stream().allMatch(ids -> ids.containsAll(acknowledged));
     }
 }

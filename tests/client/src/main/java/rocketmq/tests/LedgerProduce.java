@@ -13,7 +13,8 @@ import org.apache.rocketmq.common.message.MessageQueue;
 
 /** Sends numbered messages as an application does (retries and choice of queue are the client's) and books what is acknowledged. */
 final class LedgerProduce {
-    private static final int THREADS_PER_TOPIC = 2;
+    /** So many sends of a topic may wait for an answer; with one, a broker that hangs would hold up the others. */
+    private static final int THREADS_PER_TOPIC = 4;
 
     private final Stop stop;
     private final DefaultMQProducer producer;
@@ -45,7 +46,9 @@ final class LedgerProduce {
             try (Ledger.Book acked = ledger.open("acked", run.name); Ledger.Book refused = ledger.open("refused", run.name)) {
                 run.sendAll(acked, refused);
             }
-            ledger.open("done", run.name).close();
+            try (Ledger.Book done = ledger.open("done", run.name)) {
+                done.write(System.currentTimeMillis());
+            }
             Map<String, Object> result = Json.object("command", "ledger produce", "producer", run.name);
             result.putAll(ledger.produced(run.name));
             result.put("unusedQueues", run.unusedQueues(ledger));

@@ -15,8 +15,8 @@ public final class Main {
             keeps sending to each broker (or one); prints each change between ok and failing, and the longest gap
         client ledger produce --dir D [--topics 3] [--prefix ledger] [--rate 200] [--seconds 60] [--count 0] [--queues 8]
             sends numbered messages to several topics and writes down those that were answered SEND_OK
-        client ledger consume --dir D [--topics 3] [--prefix ledger] [--groups g1,g2] [--timeout-s 120]
-            writes down what each group receives, until it has all that finished producers wrote down
+        client ledger consume --dir D [--topics 3] [--prefix ledger] [--groups g1,g2] [--timeout-s 120] [--idle-s 0]
+            writes down what each group receives, until it has all that finished producers wrote down, or nothing came for a while
         client ledger verify --dir D
             compares the books; exit code 1 if an acknowledged message was not received by every group
         Each prints one line of JSON at the end, and ends early, with its result, on SIGTERM. A topic that no name server knows is made.
@@ -58,7 +58,8 @@ public final class Main {
             case "probe" -> Probe.run(stop, new Options(rest, "topic", "broker", "rate", "seconds", "timeout-ms", "queues"));
             case "ledger produce" -> LedgerProduce.run(stop,
                 new Options(rest, "dir", "topics", "prefix", "rate", "seconds", "count", "queues"));
-            case "ledger consume" -> LedgerConsume.run(stop, new Options(rest, "dir", "topics", "prefix", "groups", "timeout-s"));
+            case "ledger consume" -> LedgerConsume.run(stop,
+                new Options(rest, "dir", "topics", "prefix", "groups", "timeout-s", "idle-s"));
             case "ledger verify" -> Ledger.verify(new Options(rest, "dir"));
             default -> throw new IllegalArgumentException("unknown command: " + String.join(" ", words));
         };

@@ -5,15 +5,18 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Topics: made where they are missing, and their writable queues. */
 final class Topics {
-    private static final long ROUTE_MS = 30_000;
+    /** Within this a cluster that has just started answers, however busy its node is. */
+    private static final long ROUTE_MS = 120_000;
     private static final int READ_AND_WRITE = 6;
 
     private Topics() {
@@ -47,8 +50,14 @@ final class Topics {
                 }
             }
             if (!made) {
-                create(topic, ifMissing);
-                made = true;
+                try {
+                    create(topic, ifMissing);
+                    made = true;
+                } catch (MQClientException | MQBrokerException | RemotingException e) {
+                    if (System.currentTimeMillis() > deadline) {
+                        throw e;
+                    }
+                }
             }
             Thread.sleep(200);
         }

@@ -1,0 +1,420 @@
+//! A ledger beside a RocketMQ cluster: producers and consumers of the Java test client in a pod of the namespace, and the books
+//! that they keep. What was acknowledged and did not arrive is lost, whatever anybody's status says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::cluster::{Said, run, text, uid_of};
+use super::node::{self, Frozen};
+use super::rocketmq::Rocketmq;
+use super::wait::{START, seconds};
+
+/// The pod's name.
+const POD: &str = "ledger";
+/// Nothing has arrived for so long after the last message was sent: what is missing now stays missing. Longer than a consumer
+/// takes to learn a route (30 s) and to share the queues anew (20 s).
+const IDLE: Duration = seconds(75);
+
+/// What the ledger is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The version of the Java client.
+    pub client: &'static str,
+    /// Messages a second, in all.
+    pub rate: u32,
+    /// `ledger-0` and so on.
+    pub topics: usize,
+    /// The queues of each topic on each broker.
+    pub queues: usize,
+    /// Consumer groups, each of which receives everything.
+    pub groups: &'static [&'static str],
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            client: "5.5.0",
+            rate: 240,
+            topics: 3,
+            queues: 4,
+            groups: &["audit", "billing"],
+        }
+    }
+}
+
+impl Options {
+    /// The same with another version of the client.
+    pub fn client(self, client: &'static str) -> Self {
+        Self { client, ..self }
+    }
+}
+
+/// Producers and consumers at work.
+pub struct Ledger {
+    rocketmq: Rocketmq,
+    options: Options,
+}
+
+/// What the books say in the end.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Books {
+    /// Per consumer group.
+    pub groups: BTreeMap<String, Received>,
+    /// What the producers got.
+    pub produced: Produced,
+}
+
+/// What one consumer group received.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Received {
+    /// Different messages.
+    pub distinct: u64,
+    /// Messages that came again.
+    pub duplicates: u64,
+    /// Acknowledged messages that never came.
+    pub missing: u64,
+    /// Some of them.
+    pub missing_sample: Vec<String>,
+}
+
+/// What the producers got.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Produced {
+    /// Messages that were answered `SEND_OK`.
+    pub acknowledged: u64,
+    /// Other outcomes by name.
+    pub refused: BTreeMap<String, u64>,
+    /// The longest time in which no message was acknowledged, in milliseconds.
+    pub longest_gap_ms: u64,
+    /// Acknowledged messages a second.
+    pub per_second: u64,
+    /// Per topic, acknowledged messages by `broker/queue`.
+    pub queues: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// A queue: topic, broker, number.
+type Queue = (String, String, usize);
+
+impl Ledger {
+    /// Starts producers and consumers, and waits until messages are acknowledged on every queue.
+    pub async fn start(rocketmq: &Rocketmq, options: Options) -> Self {
+        let ledger = Self {
+            rocketmq: rocketmq.clone(),
+            options,
+        };
+        rocketmq.space.apply(&ledger.pod()).await;
+        ledger.sending().await;
+        ledger
+    }
+
+    /// The names of its topics.
+    pub fn topics(&self) -> Vec<String> {
+        (0..self.options.topics).map(|n| format!("ledger-{n}")).collect()
+    }
+
+    fn pod(&self) -> Value {
+        let Options {
+            client,
+            rate,
+            topics,
+            queues,
+            groups,
+        } = self.options;
+        let names = format!("{}:9876", self.rocketmq.name_service);
+        let image = format!("rocketmq-tests/client:{client}");
+        let container = |name: &str, command: Option<Value>, args: String| {
+            json!({
+                "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": command,
+                "args": args.split(' ').collect::<Vec<_>>(),
+                "env": [{ "name": "NAMESRV_ADDR", "value": names }],
+                "resources": { "requests": { "cpu": "10m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } },
+                "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+                "volumeMounts": [{ "name": "books", "mountPath": "/books" }],
+            })
+        };
+        let produce = format!(
+            "ledger produce --dir /books --topics {topics} --queues {queues} --rate {rate} --seconds 3600"
+        );
+        let consume = format!(
+            "ledger consume --dir /books --topics {topics} --groups {} --timeout-s 3600 --idle-s {}",
+            groups.join(","),
+            IDLE.as_secs()
+        );
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": POD },
+            "spec": {
+                // A producer that ends, or is ended, has closed its books.
+                "restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 3000, "runAsGroup": 3000, "fsGroup": 3000,
+                    "seccompProfile": { "type": "RuntimeDefault" },
+                },
+                "containers": [
+                    container("produce", None, produce),
+                    container("consume", None, consume),
+                    // The others end; the books are read here.
+                    container("books", Some(json!(["sleep"])), "3600".to_owned()),
+                ],
+                "volumes": [{ "name": "books", "emptyDir": {} }],
+            },
+        })
+    }
+
+    async fn exec(&self, container: &str, command: &[&str]) -> Said {
+        let args = [
+            &[
+                "-n",
+                &self.rocketmq.space.name,
+                "exec",
+                POD,
+                "-c",
+                container,
+                "--",
+            ][..],
+            command,
+        ]
+        .concat();
+        run("kubectl", &args, "", START).await
+    }
+
+    /// Waits until messages are acknowledged from now on by every queue of the groups that the Broker's spec asks for.
+    pub async fn sending(&self) {
+        self.sending_to(self.wanted().await).await;
+    }
+
+    /// As [`Self::sending`], for the queues of these broker groups.
+    pub async fn sending_to_groups(&self, groups: impl IntoIterator<Item = u64>) {
+        self.sending_to(self.queues_of(groups)).await;
+    }
+
+    async fn sending_to(&self, mut missing: BTreeSet<Queue>) {
+        let since = now_ms();
+        self.rocketmq
+            .space
+            .wait_for(
+                "messages are acknowledged on every queue",
+                seconds(180),
+                async || {
+                    for (at, queue) in self.newest().await? {
+                        if at >= since {
+                            missing.remove(&queue);
+                        }
+                    }
+                    self.works().await;
+                    if missing.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(format!(
+                            "{} queues left, such as {:?}",
+                            missing.len(),
+                            missing.first()
+                        ))
+                    }
+                },
+            )
+            .await;
+    }
+
+    /// Producers and consumers are to run until they are ended.
+    async fn works(&self) {
+        let pod = self.rocketmq.space.pod(POD).await;
+        for container in ["produce", "consume"] {
+            if has_ended(&pod, container) {
+                let said = self
+                    .rocketmq
+                    .space
+                    .kubectl(&["logs", POD, "-c", container, "--tail=20"]);
+                panic!("the ledger's {container} has ended: {}", said.await.all());
+            }
+        }
+    }
+
+    /// Waits until so many messages more are acknowledged.
+    pub async fn sends(&self, messages: u64) {
+        let before = self.acknowledged().await.unwrap();
+        self.rocketmq
+            .space
+            .wait_for(
+                &format!("{messages} more messages are acknowledged"),
+                seconds(180),
+                async || {
+                    let more = self.acknowledged().await? - before;
+                    if more >= messages {
+                        Ok(())
+                    } else {
+                        Err(format!("{more} so far"))
+                    }
+                },
+            )
+            .await;
+    }
+
+    async fn acknowledged(&self) -> Result<u64, String> {
+        let said = self
+            .exec("books", &["sh", "-c", "cat /books/acked-* | wc -l"])
+            .await;
+        said.out.trim().parse().map_err(|_| said.all())
+    }
+
+    async fn wanted(&self) -> BTreeSet<Queue> {
+        let broker = self.rocketmq.broker().await.expect("the Broker");
+        self.queues_of(0..broker["spec"]["size"].as_u64().unwrap())
+    }
+
+    fn queues_of(&self, groups: impl IntoIterator<Item = u64>) -> BTreeSet<Queue> {
+        let queues = groups.into_iter().flat_map(|group| {
+            let broker = self.rocketmq.group_name(group);
+            let topics = self.topics().into_iter();
+            topics.flat_map(move |topic| {
+                let broker = broker.clone();
+                (0..self.options.queues).map(move |n| (topic.clone(), broker.clone(), n))
+            })
+        });
+        queues.collect()
+    }
+
+    /// The newest entries of the producers' books.
+    async fn newest(&self) -> Result<Vec<(u64, Queue)>, String> {
+        let said = self
+            .exec("books", &["sh", "-c", "tail -q -n 4000 /books/acked-*"])
+            .await;
+        if !said.ok {
+            return Err(said.all());
+        }
+        Ok(said.out.lines().filter_map(entry).collect())
+    }
+
+    /// Freezes the consumers: from now on messages pile up. They go on when the result is dropped.
+    pub async fn freeze_consumers(&self) -> Frozen {
+        let pod = self.rocketmq.space.pod(POD).await;
+        let consumer = node::processes(uid_of(&pod), "java")
+            .into_iter()
+            .find(|process| process.command().contains("ledger consume"));
+        Frozen::freeze(consumer.expect("a consumer"))
+    }
+
+    /// A consumer group that receives something, commits its offsets and never comes back.
+    pub async fn abandon(&self, group: &str) {
+        let topic = &self.topics()[0];
+        let args = [
+            "/client/client",
+            "receive",
+            "--topic",
+            topic,
+            "--group",
+            group,
+            "--expect",
+            "50",
+        ];
+        self.exec("books", &args).await.done();
+    }
+
+    /// Ends the producers, waits until every group has everything or nothing arrives any more, and compares the books.
+    pub async fn finish(self) -> Books {
+        self.exec("produce", &["sh", "-c", "kill -TERM 1"]).await.done();
+        for (container, within) in [("produce", seconds(60)), ("consume", seconds(600))] {
+            self.rocketmq
+                .space
+                .wait_for(&format!("the ledger's {container} ends"), within, async || {
+                    let pod = self.rocketmq.space.pod(POD).await;
+                    if has_ended(&pod, container) {
+                        Ok(())
+                    } else {
+                        Err("it runs".into())
+                    }
+                })
+                .await;
+        }
+        let args = ["/client/client", "ledger", "verify", "--dir", "/books"];
+        let said = self.exec("books", &args).await;
+        let books: Books =
+            serde_json::from_str(said.out.trim()).unwrap_or_else(|e| panic!("{e}: {}", said.all()));
+        println!("{}: {}", self.rocketmq.space.name, books.figures());
+        books
+    }
+}
+
+impl Books {
+    /// Acknowledged messages that some group never received.
+    pub fn lost(&self) -> u64 {
+        self.groups.values().map(|group| group.missing).sum()
+    }
+
+    /// Every group has every acknowledged message.
+    pub fn nothing_is_lost(&self) {
+        let acknowledged = self.produced.acknowledged;
+        assert!(acknowledged > 0 && !self.groups.is_empty(), "{self:?}");
+        for (name, group) in &self.groups {
+            let sample = &group.missing_sample;
+            assert_eq!(group.missing, 0, "{name} never received {sample:?} and others");
+            assert!(group.distinct >= acknowledged, "{name}: {group:?}");
+        }
+    }
+
+    /// No longer than this was there no acknowledged message.
+    pub fn no_gap_over(&self, longest: Duration) {
+        let gap = Duration::from_millis(self.produced.longest_gap_ms);
+        assert!(
+            gap <= longest,
+            "no message was acknowledged for {gap:?}: {:?}",
+            self.produced
+        );
+    }
+
+    /// How many messages a broker group acknowledged.
+    pub fn taken_by(&self, broker: &str) -> u64 {
+        let queues = self.produced.queues.values().flatten();
+        let of_broker = queues.filter(|(queue, _)| queue.split('/').next() == Some(broker));
+        of_broker.map(|(_, messages)| messages).sum()
+    }
+
+    /// One line for reports.
+    pub fn figures(&self) -> String {
+        let Produced {
+            acknowledged,
+            refused,
+            longest_gap_ms,
+            per_second,
+            ..
+        } = &self.produced;
+        let duplicates: Vec<_> = self.groups.values().map(|group| group.duplicates).collect();
+        format!(
+            "{acknowledged} acknowledged, {per_second} a second, lost {}, duplicates {duplicates:?}, longest gap {longest_gap_ms} ms, \
+             refused {refused:?}",
+            self.lost()
+        )
+    }
+}
+
+/// An entry of a producer's book: epoch milliseconds, message id, broker, queue. Its last line may be half written.
+fn entry(line: &str) -> Option<(u64, Queue)> {
+    let mut words = line.split_whitespace();
+    let at = words.next()?.parse().ok()?;
+    let topic = words.next()?.split('/').nth(1)?.to_owned();
+    let broker = words.next()?.to_owned();
+    Some((at, (topic, broker, words.next()?.parse().ok()?)))
+}
+
+fn has_ended(pod: &Value, container: &str) -> bool {
+    let all = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+    let mut all = all.into_iter().flatten();
+    all.any(|c| text(c, "/name") == container && !c["state"]["terminated"].is_null())
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+#[test]
+fn an_entry_of_a_producers_book_is_read() {
+    let read = entry("1795479346413 p1795479340000/ledger-2/17 broker-0 3 ");
+    let queue = ("ledger-2".to_owned(), "broker-0".to_owned(), 3);
+    assert_eq!(read, Some((1_795_479_346_413, queue)));
+    assert_eq!(entry("1795479346413 p17954793"), None);
+}

@@ -1,0 +1,165 @@
+//! New groups of brokers: they get what the others have before they take traffic.
+
+use futures::future::join_all;
+use serde_json::{Map, Value, json};
+
+use crate::harness::cluster::{condition, conditions};
+use crate::harness::fixtures::{Image, broker, name_service};
+use crate::harness::ledger::{Ledger, Options};
+use crate::harness::rocketmq::Rocketmq;
+use crate::harness::stage::scenario;
+use crate::harness::wait::{START, seconds};
+use crate::harness::wire;
+
+/// What users made on the first master before the cluster grows; no two are alike.
+async fn make_topics_and_groups(rocketmq: &Rocketmq) {
+    let master = rocketmq.broker_address(0, 0).await;
+    for n in 0..40 {
+        let permission = if n % 5 == 0 { 4 } else { 6 };
+        wire::put_topic(&master, &format!("made-{n}"), 1 + n % 7, permission)
+            .await
+            .unwrap();
+    }
+    // `billing` is a group of the ledger: its consumers reach the new masters as soon as those have its topics.
+    let names = (0..10).map(|n| format!("made-{n}")).chain(["billing".to_owned()]);
+    for (n, name) in names.enumerate() {
+        let group = json!({
+            "groupName": name, "consumeEnable": true, "consumeBroadcastEnable": n % 2 == 0, "consumeFromMinEnable": true,
+            "retryQueueNums": 1 + n % 3, "retryMaxTimes": 3 + n, "brokerId": 0, "whichBrokerWhenConsumeSlowly": 1,
+            "notifyConsumerIdsChangedEnable": true,
+        });
+        wire::put_subscription_group(&master, &group).await.unwrap();
+    }
+}
+
+/// What users made, of a table of a broker.
+fn made(mut table: Map<String, Value>, ledger: &[String]) -> Map<String, Value> {
+    table.retain(|name, _| name.starts_with("made-") || ledger.contains(name));
+    table
+}
+
+/// Waits until producers may send to a group, and finds that it has everything that the first one has, field by field.
+async fn takes_traffic_with_everything(rocketmq: &Rocketmq, ledger: &Ledger, group: u64) {
+    let servers = rocketmq.name_servers().await;
+    let name = rocketmq.group_name(group);
+    let topics = ledger.topics();
+    rocketmq
+        .space
+        .wait_for(&format!("{name} takes traffic"), START, async || {
+            for topic in &topics {
+                let permissions = wire::permissions(&servers[0], topic).await?;
+                match permissions.get(&name) {
+                    Some(permission) if permission & 2 == 2 => return Ok(()),
+                    _ => {}
+                }
+            }
+            Err("no topic can be written to there".into())
+        })
+        .await;
+    let (old, new) = (
+        rocketmq.broker_address(0, 0).await,
+        rocketmq.broker_address(group, 0).await,
+    );
+    let tables = async |address: &str| {
+        let topics = made(wire::topics(address).await.unwrap(), &topics);
+        let groups = wire::subscription_groups(address).await.unwrap();
+        (topics, made(groups, &["billing".to_owned(), "audit".to_owned()]))
+    };
+    let ((topics, groups), expected) = (tables(&new).await, tables(&old).await);
+    assert_eq!(expected.0.len(), 43, "{:?}", expected.0.keys());
+    assert_eq!(expected.1.len(), 12, "{:?}", expected.1.keys());
+    assert_eq!(topics, expected.0, "{name} took traffic with other topics");
+    assert_eq!(groups, expected.1, "{name} took traffic with other groups");
+}
+
+async fn groups_1_to_3(image: Image, options: Options) {
+    scenario(6, async |stage| {
+        let space = stage.restricted_namespace().await;
+        let rocketmq = space
+            .start(
+                &name_service("name-service").image(image),
+                &broker("broker").image(image),
+            )
+            .await;
+        make_topics_and_groups(&rocketmq).await;
+        let ledger = Ledger::start(&rocketmq, options).await;
+        let before = rocketmq.broker_lives().await;
+
+        rocketmq.change(json!({ "size": 3 })).await;
+        join_all([1, 2].map(|group| takes_traffic_with_everything(&rocketmq, &ledger, group))).await;
+        rocketmq.wait_until_ready().await;
+        ledger.sending().await;
+        rocketmq.no_broker_was_restarted(&before).await;
+        let books = ledger.finish().await;
+        books.nothing_is_lost();
+        assert!(books.taken_by("broker-2") > 0, "{books:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn on_4_5_0_new_groups_have_everything_before_they_take_traffic() {
+    groups_1_to_3(Image::Official("4.5.0"), Options::default().client("4.9.7")).await;
+}
+
+#[tokio::test]
+async fn on_4_9_7_new_groups_have_everything_before_they_take_traffic() {
+    groups_1_to_3(Image::Official("4.9.7"), Options::default().client("4.9.7")).await;
+}
+
+#[tokio::test]
+async fn on_5_5_0_new_groups_have_everything_before_they_take_traffic() {
+    groups_1_to_3(Image::Official("5.5.0"), Options::default()).await;
+}
+
+#[tokio::test]
+async fn a_new_group_takes_no_traffic_as_long_as_the_source_cannot_be_read() {
+    scenario(6, async |stage| {
+        let space = stage.restricted_namespace().await;
+        let rocketmq = space
+            .start(&name_service("name-service"), &broker("broker").size(2))
+            .await;
+        let ledger = Ledger::start(&rocketmq, Options::default()).await;
+        let before = rocketmq.broker_lives().await;
+
+        let frozen = rocketmq.freeze(0, 0).await;
+        rocketmq.change(json!({ "size": 3 })).await;
+        let source = rocketmq.pod_name(0, 0);
+        space
+            .wait_for("the condition says what is in the way", START, async || {
+                let broker = rocketmq.broker().await;
+                let degraded = condition(broker.as_ref(), "Degraded");
+                let says = degraded.message.contains(&format!("{source} cannot be read"));
+                if degraded.status == "True" && says {
+                    Ok(())
+                } else {
+                    Err(conditions(broker.as_ref()))
+                }
+            })
+            .await;
+        ledger.sends(500).await;
+        let servers = rocketmq.name_servers().await;
+        for topic in ledger.topics() {
+            let permissions = wire::permissions(&servers[0], &topic).await.unwrap();
+            assert_eq!(permissions.get("broker-2"), None, "{topic}");
+        }
+
+        frozen.thaw();
+        rocketmq.wait_until_ready().await;
+        space
+            .wait_for("nothing is wrong any more", seconds(60), async || {
+                let broker = rocketmq.broker().await;
+                match condition(broker.as_ref(), "Degraded").status.as_str() {
+                    "False" => Ok(()),
+                    _ => Err(conditions(broker.as_ref())),
+                }
+            })
+            .await;
+        ledger.sending().await;
+        rocketmq.no_broker_was_restarted(&before).await;
+        let books = ledger.finish().await;
+        books.nothing_is_lost();
+        assert!(books.taken_by("broker-2") > 0, "{books:?}");
+    })
+    .await;
+}

@@ -1,0 +1,174 @@
+//! Groups leave: nobody who still wants a message of theirs misses it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::cluster::{condition, conditions, name_of, text};
+use crate::harness::fixtures::{Fixture, Storage, broker, name_service};
+use crate::harness::ledger::{Ledger, Options};
+use crate::harness::rocketmq::Rocketmq;
+use crate::harness::stage::scenario;
+use crate::harness::wait::seconds;
+use crate::harness::wire;
+
+/// A group leaves within this: routes of clients (30 s) and the fence (60 s) are waited for, and JVMs stop.
+const LEAVING: Duration = seconds(420);
+
+fn three_groups() -> Fixture {
+    broker("broker").size(3).storage(&Storage::StorageClass)
+}
+
+/// `status.scaleIn` of the Broker.
+async fn leaving(rocketmq: &Rocketmq) -> Value {
+    let broker = rocketmq.broker().await.expect("the Broker");
+    broker.pointer("/status/scaleIn").cloned().unwrap_or_default()
+}
+
+/// The numbers of the groups that have a master's StatefulSet.
+async fn groups(rocketmq: &Rocketmq) -> Vec<u64> {
+    let sets = rocketmq
+        .space
+        .cluster
+        .list("StatefulSet", &rocketmq.space.name, "app=broker,broker_cr=broker")
+        .await;
+    let names = sets
+        .iter()
+        .filter(|set| set.pointer("/metadata/deletionTimestamp").is_none())
+        .filter_map(|set| name_of(set).strip_prefix("broker-")?.strip_suffix("-master"));
+    names.map(|n| n.parse().unwrap()).collect()
+}
+
+/// Waits until a group is drained, with somebody left to wait for who is named by these words.
+async fn waits_for(rocketmq: &Rocketmq, group: u64, words: &str) {
+    rocketmq
+        .space
+        .wait_for(&format!("group {group} waits for {words}"), LEAVING, async || {
+            let leaving = leaving(rocketmq).await;
+            let blockers = leaving["blockers"].as_array().cloned().unwrap_or_default();
+            let named = blockers
+                .iter()
+                .any(|b| b.as_str().is_some_and(|b| b.contains(words)));
+            if leaving["group"] == group && leaving["phase"] == "Draining" && named {
+                Ok(())
+            } else {
+                Err(leaving.to_string())
+            }
+        })
+        .await;
+}
+
+/// Waits until these groups are left and everything is well.
+async fn are_left(rocketmq: &Rocketmq, left: &[u64]) {
+    rocketmq
+        .space
+        .wait_for(&format!("the groups {left:?} are left"), LEAVING, async || {
+            let now = groups(rocketmq).await;
+            if now == left {
+                rocketmq.everything_is_listed().await
+            } else {
+                let broker = rocketmq.broker().await;
+                Err(format!("{now:?}; {}", conditions(broker.as_ref())))
+            }
+        })
+        .await;
+    rocketmq.wait_until_ready().await;
+}
+
+#[tokio::test]
+async fn groups_3_to_1_leave_one_after_the_other_when_everything_is_consumed() {
+    scenario(6, async |stage| {
+        let space = stage.restricted_namespace().await;
+        let rocketmq = space.start(&name_service("name-service"), &three_groups()).await;
+        let ledger = Ledger::start(&rocketmq, Options::default()).await;
+        let mut first = rocketmq.broker_lives().await;
+        first.retain(|pod, _| *pod == rocketmq.pod_name(0, 0));
+
+        let frozen = ledger.freeze_consumers().await;
+        ledger.sends(500).await;
+        rocketmq.change(json!({ "size": 1 })).await;
+        waits_for(&rocketmq, 2, "billing").await;
+        assert_eq!(groups(&rocketmq).await, [0, 1, 2], "deleted under a backlog");
+        assert_eq!(rocketmq.broker_pods().await.len(), 3);
+        ledger.sending_to_groups([0]).await;
+
+        frozen.thaw();
+        rocketmq
+            .space
+            .wait_for("the highest group left first", LEAVING, async || {
+                match groups(&rocketmq).await.as_slice() {
+                    [0, 1] => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await;
+        are_left(&rocketmq, &[0]).await;
+        for group in 0..3 {
+            let claim = format!("broker-storage-broker-{group}-master-0");
+            let claim = space.get("PersistentVolumeClaim", &claim).await.expect(&claim);
+            assert_eq!(text(&claim, "/metadata/deletionTimestamp"), "", "the volume goes");
+        }
+        ledger.sending().await;
+        rocketmq.no_broker_was_restarted(&first).await;
+        ledger.finish().await.nothing_is_lost();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn groups_3_to_1_and_back_to_3_halfway_restart_nothing() {
+    scenario(6, async |stage| {
+        let space = stage.restricted_namespace().await;
+        let rocketmq = space.start(&name_service("name-service"), &three_groups()).await;
+        let ledger = Ledger::start(&rocketmq, Options::default()).await;
+        let before = rocketmq.broker_lives().await;
+
+        let frozen = ledger.freeze_consumers().await;
+        ledger.sends(500).await;
+        rocketmq.change(json!({ "size": 1 })).await;
+        waits_for(&rocketmq, 2, "billing").await;
+        rocketmq.change(json!({ "size": 3 })).await;
+        rocketmq.wait_until_ready().await;
+        let servers = rocketmq.name_servers().await;
+        for topic in ledger.topics() {
+            let permissions = wire::permissions(&servers[0], &topic).await.unwrap();
+            assert!(
+                permissions.len() == 3 && permissions.values().all(|p| *p == 6),
+                "{permissions:?}"
+            );
+        }
+        ledger.sending().await;
+        frozen.thaw();
+        rocketmq.no_broker_was_restarted(&before).await;
+        ledger.finish().await.nothing_is_lost();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_abandoned_consumer_group_holds_a_group_until_it_is_to_be_ignored() {
+    scenario(5, async |stage| {
+        let space = stage.restricted_namespace().await;
+        let rocketmq = space
+            .start(&name_service("name-service"), &three_groups().size(2))
+            .await;
+        let ledger = Ledger::start(&rocketmq, Options::default()).await;
+        ledger.abandon("deserted").await;
+        ledger.sends(500).await;
+
+        rocketmq.change(json!({ "size": 1 })).await;
+        waits_for(&rocketmq, 1, "deserted").await;
+        let broker = rocketmq.broker().await;
+        let said = condition(broker.as_ref(), "Progressing").message;
+        assert!(said.contains("deserted"), "{}", conditions(broker.as_ref()));
+        assert_eq!(groups(&rocketmq).await, [0, 1]);
+
+        rocketmq
+            .change(json!({ "scaleIn": { "ignoreConsumerGroups": ["deserted"] } }))
+            .await;
+        are_left(&rocketmq, &[0]).await;
+        ledger.sending().await;
+        ledger.finish().await.nothing_is_lost();
+    })
+    .await;
+}
