@@ -60,7 +60,11 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
     objects.add(&name_service::children::client_service(&service));
     objects.add(&name_service::children::headless_service(&service));
     objects.add(&name_service::children::disruption_budget(&service));
-    objects.add(&name_service::children::stateful_set(&service));
+    objects.add(&name_service::children::stateful_set(
+        &service,
+        service.asked,
+        None,
+    ));
 
     let valid = broker::valid::Valid::check(&stored::<Broker>(&documents))
         .unwrap()
@@ -72,7 +76,7 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
     objects.add(&broker::children::start_script(&valid));
     objects.add(&broker::children::name_servers(
         &valid,
-        &name_service::stable_names(&service.name, "default", service.size).join(";"),
+        &name_service::stable_names(&service.name, "default", service.asked).join(";"),
     ));
     objects.add(&broker::children::headless_service(&valid, user.ports));
     for group in 0..valid.shape.groups {

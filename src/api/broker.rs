@@ -351,6 +351,14 @@ pub struct BrokerStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
+    /// Addresses of the name servers that every broker was last seen to run with, as `host:port;host:port`.
+    #[serde(
+        default,
+        deserialize_with = "blank_is_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub name_servers: Option<String>,
+
     /// Names of the pods.
     #[serde(default, deserialize_with = "null_is_default")]
     pub nodes: Vec<String>,

@@ -51,6 +51,10 @@ pub fn status(
             says(valid, seen, done),
         ),
         selector: Some(labels::selector_text(&labels::broker_selector(&valid.name))),
+        name_servers: broker
+            .status
+            .as_ref()
+            .and_then(|status| status.name_servers.clone()),
         replicas: i32::try_from(masters.count()).unwrap_or(i32::MAX),
         nodes,
         size: if accepted { valid.shape.groups } else { 0 },

@@ -26,6 +26,8 @@ pub const REVISION: &str = "controller-revision-hash";
 
 /// Annotation on a StatefulSet: the hash of what the operator last wanted it to be.
 pub const INTENT: &str = "rocketmq.apache.org/intent";
+/// Annotation on a StatefulSet: the hash of the claim templates it was made with, which can never change.
+pub const CLAIMS: &str = "rocketmq.apache.org/claims";
 /// Annotation on a pod template: the hash of the configuration its pods start with, so that a change of it is a
 /// change of the template.
 pub const CONFIG_HASH: &str = "rocketmq.apache.org/config-hash";
@@ -38,6 +40,10 @@ pub const ADVERTISED: &str = "rocketmq.apache.org/advertised-address";
 pub const PAUSED: &str = "rocketmq.apache.org/paused";
 /// Annotation of users on a custom resource: `keep` runs the image's own command instead of the operator's.
 pub const IMAGE_COMMAND: &str = "rocketmq.apache.org/image-command";
+
+/// Annotation of users on a custom resource: any new value restarts its pods, one at a time and as carefully as for a
+/// change of the spec. We keep it on the StatefulSet and on its pod template.
+pub const RESTARTED_AT: &str = "rocketmq.apache.org/restartedAt";
 
 /// What a user switched on a custom resource by annotation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
