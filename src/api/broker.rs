@@ -352,6 +352,14 @@ pub struct BrokerStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
+    /// Addresses of the name servers that every broker was last seen to run with, as `host:port;host:port`.
+    #[serde(
+        default,
+        deserialize_with = "blank_is_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub name_servers: Option<String>,
+
     /// Names of the pods.
     #[serde(default, deserialize_with = "null_is_default")]
     pub nodes: Vec<String>,
@@ -371,10 +379,6 @@ pub struct BrokerStatus {
     /// Label selector of the pods, as the `scale` subresource shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-
-    /// Addresses of the name servers that every broker was last seen to run with, as `host:port;host:port`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name_servers: Option<String>,
 
     /// The master that is being restarted, its group read-only meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
