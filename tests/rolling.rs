@@ -239,6 +239,10 @@ async fn a_change_of_claim_templates_of_running_brokers_is_held_and_named() {
 async fn brokers_that_do_not_take_name_servers_live_are_restarted_replicas_first() {
     let mut world = serving(lasting().replicas(1).image("apache/rocketmq:4.5.0")).await;
     world.edit::<NameService>("mq/names", &json!({"spec": {"size": 2}}));
+    while world.get::<NameService>("mq/names").status.unwrap().size < 2 {
+        world.reconcile_name_service("mq/names").await.unwrap();
+        world.kubelet.step();
+    }
     let order = roll(&mut world).await;
     assert_eq!(order, ["orders-0-replica-1-0", "orders-0-master-0"]);
     let config = world
