@@ -84,8 +84,8 @@ use super::schema::{brief, broker_spec, no_nulls, short_claim_names};
 )]
 #[schemars(transform = broker_spec)]
 pub struct BrokerSpec {
-    /// Number of broker groups, at least 1. Each group is one master and `replicaPerGroup` replicas.
-    /// A change after creation is reported in the status; it is not acted on yet.
+    /// Number of broker groups, at least 1. Each group is one master and `replicaPerGroup` replicas. A new group
+    /// starts with the topics and subscription groups of `scalePodName` and takes no traffic before it has them.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub size: i32,
@@ -128,8 +128,7 @@ pub struct BrokerSpec {
     )]
     pub cluster_mode: Option<ClusterMode>,
 
-    /// Number of replicas in each group, besides the master. Default: 0.
-    /// A change after creation is reported in the status; it is not acted on yet.
+    /// Number of replicas in each group, besides the master. Default: 0. A change restarts no broker.
     #[serde(default, deserialize_with = "null_is_default")]
     #[schemars(range(min = 0))]
     pub replica_per_group: i32,
@@ -153,9 +152,8 @@ pub struct BrokerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_network: Option<bool>,
 
-    /// Whether a running broker may be restarted to apply a change. If false, the change is reported as pending
-    /// and applies when the pod restarts anyway. Default: true. No running broker is restarted yet: a change is
-    /// reported as pending in either case.
+    /// Whether a running broker may be restarted to apply a change. If false, the change is reported and applies
+    /// when the pod restarts anyway. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = true))]
     pub allow_restart: Option<bool>,
@@ -206,7 +204,7 @@ pub struct BrokerSpec {
     pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
 
     /// The pod whose topics and subscription groups a new group starts with, such as `broker-0-master-0`.
-    /// Default: the master of group 0. Accepted; not acted on yet.
+    /// Default: the master of group 0.
     #[serde(
         default,
         deserialize_with = "blank_is_none",
@@ -289,7 +287,7 @@ pub struct BrokerSpec {
     pub config: Option<BTreeMap<String, String>>,
 
     /// Secret in the same namespace whose keys `accessKey` and `secretKey` let the operator administer brokers
-    /// with access control (ACL). Accepted; not acted on yet.
+    /// with access control (ACL). The operator needs the right to read it: `deploy/secret_reader.yaml`.
     #[serde(
         default,
         deserialize_with = "blank_is_none",
