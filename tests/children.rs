@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rocketmq_operator::api::{Broker, NameService};
+use rocketmq_operator::broker::children::Kept;
 use rocketmq_operator::broker::config::{COMMON_KEY, UserConfig};
 use rocketmq_operator::broker::live::Gate;
 use rocketmq_operator::{broker, name_service};
@@ -61,7 +62,11 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
     objects.add(&name_service::children::client_service(&service));
     objects.add(&name_service::children::headless_service(&service));
     objects.add(&name_service::children::disruption_budget(&service));
-    objects.add(&name_service::children::stateful_set(&service));
+    objects.add(&name_service::children::stateful_set(
+        &service,
+        service.asked,
+        None,
+    ));
 
     let valid = broker::valid::Valid::check(&stored::<Broker>(&documents))
         .unwrap()
@@ -73,7 +78,7 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
     objects.add(&broker::children::start_script(&valid));
     objects.add(&broker::children::name_servers(
         &valid,
-        &name_service::stable_names(&service.name, "default", service.size).join(";"),
+        &name_service::stable_names(&service.name, "default", service.asked).join(";"),
         &valid
             .shape
             .members()
@@ -88,7 +93,7 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
         objects.add(&broker::children::member_service(
             &valid, user.ports, member, None,
         ));
-        let set = broker::children::broker_set(&valid, &user, member, "198.19.0.10", None);
+        let set = broker::children::broker_set(&valid, &user, member, "198.19.0.10", Kept::default());
         objects.add(&set.config);
         objects.add(&set.set);
     }

@@ -238,8 +238,11 @@ async fn a_change_of_claim_templates_of_running_brokers_is_held_and_named() {
 #[tokio::test]
 async fn brokers_that_do_not_take_name_servers_live_are_restarted_replicas_first() {
     let mut world = serving(lasting().replicas(1).image("apache/rocketmq:4.5.0")).await;
-    world.edit_status::<NameService>("mq/names", &json!({"status": {"size": 2}}));
     world.edit::<NameService>("mq/names", &json!({"spec": {"size": 2}}));
+    while world.get::<NameService>("mq/names").status.unwrap().size < 2 {
+        world.reconcile_name_service("mq/names").await.unwrap();
+        world.kubelet.step();
+    }
     let order = roll(&mut world).await;
     assert_eq!(order, ["orders-0-replica-1-0", "orders-0-master-0"]);
     let config = world
@@ -286,7 +289,7 @@ async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts
             .rollout
             .is_some_and(|rollout| rollout.fenced_since.is_some())
         {
-            let long_ago = json!({"status": {"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}}});
+            let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
             world.edit_status::<Broker>("mq/orders", &long_ago);
         }
     };

@@ -212,8 +212,7 @@ async fn more_replicas_restart_no_broker() {
 async fn brokers_are_told_of_a_new_name_server_and_none_restarts() {
     let mut world = in_use().await;
     let before = world.get::<Pod>("mq/orders-0-master-0").uid();
-    // The name server is published by hand here: when that happens is the NameService's story.
-    world.edit_status::<NameService>("mq/names", &json!({"status": {"size": 2}}));
+    world.edit::<NameService>("mq/names", &json!({"spec": {"size": 2}}));
     world.settle().await;
     let list = "names-0.names-headless.mq.svc:9876;names-1.names-headless.mq.svc:9876";
     let config = broker_of(&world, "orders-0-master-0").whole_config();
@@ -279,4 +278,22 @@ async fn a_replica_that_a_synchronous_master_counts_on_stays_until_the_master_wa
     world.rocketmq.heal(&master);
     world.settle().await;
     assert!(world.find::<StatefulSet>("mq/orders-0-replica-1").is_none());
+}
+
+#[tokio::test]
+async fn name_servers_go_only_when_brokers_have_left_them_and_none_restarts() {
+    let mut world = in_use().await;
+    world.edit::<NameService>("mq/names", &json!({"spec": {"size": 3}}));
+    world.settle().await;
+    let before = world.get::<Pod>("mq/orders-0-master-0").uid();
+    world.edit::<NameService>("mq/names", &json!({"spec": {"size": 1}}));
+    world.settle().await;
+    assert!(world.find::<Pod>("mq/names-1").is_none());
+    let config = broker_of(&world, "orders-0-master-0").whole_config();
+    assert_eq!(
+        config.get("namesrvAddr"),
+        Some("names-0.names-headless.mq.svc:9876")
+    );
+    assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), before);
+    assert!(world.ready::<Broker>("mq/orders"));
 }

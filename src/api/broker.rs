@@ -84,8 +84,8 @@ use super::schema::{brief, broker_spec, no_nulls, short_claim_names};
 )]
 #[schemars(transform = broker_spec)]
 pub struct BrokerSpec {
-    /// Number of broker groups, at least 1. Each group is one master and `replicaPerGroup` replicas.
-    /// A change after creation is reported in the status; it is not acted on yet.
+    /// Number of broker groups, at least 1. Each group is one master and `replicaPerGroup` replicas. A new group
+    /// starts with the topics and subscription groups of `scalePodName` and takes no traffic before it has them.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub size: i32,
@@ -128,8 +128,7 @@ pub struct BrokerSpec {
     )]
     pub cluster_mode: Option<ClusterMode>,
 
-    /// Number of replicas in each group, besides the master. Default: 0.
-    /// A change after creation is reported in the status; it is not acted on yet.
+    /// Number of replicas in each group, besides the master. Default: 0. A change restarts no broker.
     #[serde(default, deserialize_with = "null_is_default")]
     #[schemars(range(min = 0))]
     pub replica_per_group: i32,
@@ -153,9 +152,8 @@ pub struct BrokerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_network: Option<bool>,
 
-    /// Whether a running broker may be restarted to apply a change. If false, the change is reported as pending
-    /// and applies when the pod restarts anyway. Default: true. No running broker is restarted yet: a change is
-    /// reported as pending in either case.
+    /// Whether a running broker may be restarted to apply a change. If false, the change is reported and applies
+    /// when the pod restarts anyway. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = true))]
     pub allow_restart: Option<bool>,
@@ -206,7 +204,7 @@ pub struct BrokerSpec {
     pub volume_claim_templates: Option<Vec<PersistentVolumeClaim>>,
 
     /// The pod whose topics and subscription groups a new group starts with, such as `broker-0-master-0`.
-    /// Default: the master of group 0. Accepted; not acted on yet.
+    /// Default: the master of group 0.
     #[serde(
         default,
         deserialize_with = "blank_is_none",
@@ -289,7 +287,7 @@ pub struct BrokerSpec {
     pub config: Option<BTreeMap<String, String>>,
 
     /// Secret in the same namespace whose keys `accessKey` and `secretKey` let the operator administer brokers
-    /// with access control (ACL). Accepted; not acted on yet.
+    /// with access control (ACL). The operator needs the right to read it: `deploy/secret_reader.yaml`.
     #[serde(
         default,
         deserialize_with = "blank_is_none",
@@ -352,6 +350,14 @@ pub struct BrokerStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
+    /// Addresses of the name servers that every broker was last seen to run with, as `host:port;host:port`.
+    #[serde(
+        default,
+        deserialize_with = "blank_is_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub name_servers: Option<String>,
+
     /// Names of the pods.
     #[serde(default, deserialize_with = "null_is_default")]
     pub nodes: Vec<String>,
@@ -371,10 +377,6 @@ pub struct BrokerStatus {
     /// Label selector of the pods, as the `scale` subresource shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-
-    /// Addresses of the name servers that every broker was last seen to run with, as `host:port;host:port`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name_servers: Option<String>,
 
     /// The master that is being restarted, its group read-only meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]

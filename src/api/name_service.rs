@@ -75,8 +75,8 @@ use super::schema::{brief, name_service_spec, no_nulls, short_claim_names};
 )]
 #[schemars(transform = name_service_spec)]
 pub struct NameServiceSpec {
-    /// Number of name servers, at least 1. A change after creation is reported in the status; it is not acted
-    /// on yet.
+    /// Number of name servers, at least 1. Brokers are told of new ones when these answer, and leave those that
+    /// go before they stop; the first one stays.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub size: i32,
@@ -259,11 +259,12 @@ pub struct NameServiceStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Addresses of the pods, without port.
+    /// Addresses of the pods of the name servers that serve, without port: they answered, and had the order
+    /// topics of the others.
     #[serde(default, deserialize_with = "null_is_default")]
     pub name_servers: Vec<String>,
 
-    /// Number of name servers in service.
+    /// Number of name servers that brokers are told of: those with the lowest ordinals.
     #[serde(default, deserialize_with = "null_is_default")]
     pub size: i32,
 

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::ResourceExt;
 
-use super::children;
+use super::children::{self, Kept};
 use super::config::{Ports, UserConfig};
 use super::open;
 use super::plan::{Plan, SetPlan};
@@ -17,7 +17,7 @@ use crate::error::{Class, Error};
 use crate::k8s::apply::{Hand, remove};
 use crate::k8s::labels::ADVERTISED;
 use crate::workload::replace;
-use crate::workload::set::Verdict;
+use crate::workload::set::{self, Verdict};
 
 /// Writes what differs. Services come first, because their addresses go into what follows; a StatefulSet comes after
 /// the configuration that its pod starts with.
@@ -85,7 +85,7 @@ async fn retire(
             if let Some(live) = context::get(&ctx.stores.stateful_sets, namespace, &name) {
                 if valid.storage.has_claims() {
                     let service_ip = live.annotations().get(ADVERTISED).map_or("", String::as_str);
-                    let mut set = children::broker_set(valid, user, member, service_ip, None).set;
+                    let mut set = children::broker_set(valid, user, member, service_ip, Kept::default()).set;
                     if let Some(policy) = set
                         .spec
                         .as_mut()
@@ -207,12 +207,19 @@ async fn write_set(
                 })
                 .await?;
             }
-            let pod = live.filter(|_| its_turn).and_then(|live| {
+            if let Some(live) = live.filter(|_| its_turn) {
                 let pod = plan.member.pod_name(&valid.name);
-                ctx.stores.pod_of_set(namespace, &pod, &live)
-            });
-            if let Some(pod) = pod {
-                replace::running_pod(ctx, &pod).await?;
+                match ctx.stores.pod_of_set(namespace, &pod, &live) {
+                    Some(pod)
+                        if set::newest_revision(&live).is_some_and(|newest| set::outdated(&pod, newest)) =>
+                    {
+                        replace::outdated_pod(ctx, &live, &pod).await?;
+                    }
+                    Some(pod) => {
+                        replace::running_pod(ctx, &pod).await?;
+                    }
+                    None => {}
+                }
             }
         }
     }

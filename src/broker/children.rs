@@ -165,15 +165,23 @@ pub struct BrokerSet {
     pub set: StatefulSet,
 }
 
-/// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address. `stage` marks the
-/// master of a group that may not be written to yet.
+/// What a broker's StatefulSet remembers, as its annotations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept<'a> {
+    /// Marks the master of a group that may not be written to yet.
+    pub stage: Option<&'a str>,
+    /// When the user last asked for a restart; kept when the wish is taken back, which restarts nothing.
+    pub restarted_at: Option<&'a str>,
+}
+
+/// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address.
 #[must_use]
 pub fn broker_set(
     valid: &Valid,
     user: &UserConfig,
     member: Member,
     service_ip: &str,
-    stage: Option<&str>,
+    kept: Kept<'_>,
 ) -> BrokerSet {
     let name = member.name(&valid.name);
     let labels = member_labels(valid, member);
@@ -188,7 +196,7 @@ pub fn broker_set(
         start_config_map: start_script_name(valid),
         image_command: valid.switches.image_command,
         labels: pod_labels,
-        annotations: template_annotations(valid, &parts),
+        annotations: template_annotations(kept.restarted_at, &parts),
         spread: group_selector(valid, member.group),
         ports: named(user.ports),
         env: environment(valid, member, service_ip),
@@ -211,10 +219,11 @@ pub fn broker_set(
         let annotations = set.metadata.annotations.get_or_insert_default();
         annotations.insert(ADVERTISED.to_owned(), service_ip.to_owned());
     }
-    if let Some(stage) = stage {
-        let annotations = set.metadata.annotations.get_or_insert_default();
-        annotations.insert(STAGE.to_owned(), stage.to_owned());
-    }
+    let kept = [(STAGE, kept.stage), (RESTARTED_AT, kept.restarted_at)];
+    let kept = kept
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+    set.metadata.annotations.get_or_insert_default().extend(kept);
     BrokerSet {
         set,
         config: ConfigMap {
@@ -226,13 +235,10 @@ pub fn broker_set(
 }
 
 /// What makes a new template of an equal one: another configuration, or the user's wish to restart.
-fn template_annotations(valid: &Valid, parts: &Labels) -> Labels {
-    let restarted = valid
-        .restarted_at
-        .iter()
-        .map(|at| (RESTARTED_AT.to_owned(), at.clone()));
+fn template_annotations(restarted_at: Option<&str>, parts: &Labels) -> Labels {
+    let restarted = restarted_at.map(|at| (RESTARTED_AT.to_owned(), at.to_owned()));
     let config = (CONFIG_HASH.to_owned(), hash(parts));
-    restarted.chain([config]).collect()
+    restarted.into_iter().chain([config]).collect()
 }
 
 /// The name of the ConfigMap that holds the configuration of the broker whose StatefulSet has that name.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::children::{self, BrokerSet};
+use kube::ResourceExt;
+
+use super::children::{self, BrokerSet, Kept};
 use super::config::UserConfig;
 use super::live::{self, Gate, Live, Push};
 use super::observe::{Observed, Seen};
@@ -15,7 +17,7 @@ use super::retire::{self, Retire};
 use super::roll::{self, Candidate, Outdated, Roll, Topics};
 use super::valid::{Member, Valid};
 use crate::api::RolloutStatus;
-use crate::k8s::labels::OPENING;
+use crate::k8s::labels::{OPENING, RESTARTED_AT};
 use crate::workload::set::{self, Verdict};
 
 /// What is asked for.
@@ -246,7 +248,15 @@ fn address<'a>(valid: &Valid, seen: &'a Seen) -> Option<&'a str> {
 }
 
 fn set_plan(valid: &Valid, user: &UserConfig, seen: &Seen, ip: &str, stage: Option<&str>) -> SetPlan {
-    let desired = children::broker_set(valid, user, seen.member, ip, stage);
+    let before = seen
+        .set
+        .as_deref()
+        .and_then(|set| set.annotations().get(RESTARTED_AT));
+    let kept = Kept {
+        stage,
+        restarted_at: valid.restarted_at.as_ref().or(before).map(String::as_str),
+    };
+    let desired = children::broker_set(valid, user, seen.member, ip, kept);
     let pods: Vec<_> = seen.pod.iter().cloned().collect();
     let verdict = set::verdict(&desired.set, seen.set.as_deref(), &pods);
     SetPlan {

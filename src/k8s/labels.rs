@@ -28,6 +28,8 @@ pub const REVISION: &str = "controller-revision-hash";
 pub const INTENT: &str = "rocketmq.apache.org/intent";
 /// Annotation on everything we make: the hash of the whole of it as it was last written.
 pub const APPLIED: &str = "rocketmq.apache.org/applied";
+/// Annotation on a StatefulSet: the hash of the claim templates it was made with, which can never change.
+pub const CLAIMS: &str = "rocketmq.apache.org/claims";
 /// Annotation on a pod template: the hash of the configuration its pods start with, so that a change of it is a
 /// change of the template.
 pub const CONFIG_HASH: &str = "rocketmq.apache.org/config-hash";
@@ -44,10 +46,12 @@ pub const OPENING: &str = "opening";
 pub const PAUSED: &str = "rocketmq.apache.org/paused";
 /// Annotation of users on a `Broker`: the pod that may be restarted though what is not consumed is lost with it.
 pub const ACCEPT_LOSS: &str = "rocketmq.apache.org/accept-loss";
-/// Annotation of users on a custom resource: whenever its value changes, every pod is restarted, one at a time.
-pub const RESTARTED_AT: &str = "rocketmq.apache.org/restartedAt";
 /// Annotation of users on a custom resource: `keep` runs the image's own command instead of the operator's.
 pub const IMAGE_COMMAND: &str = "rocketmq.apache.org/image-command";
+
+/// Annotation of users on a custom resource: any new value restarts its pods, one at a time and as carefully as for a
+/// change of the spec. We keep it on the StatefulSet and on its pod template.
+pub const RESTARTED_AT: &str = "rocketmq.apache.org/restartedAt";
 
 /// What a user switched on a custom resource by annotation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -76,9 +76,15 @@ pub fn disruption_budget(valid: &Valid) -> PodDisruptionBudget {
     }
 }
 
-/// The StatefulSet of all name servers.
+/// The StatefulSet of all name servers, of which `replicas` run. `restarted_at` goes into the pod template, so that a new
+/// value is a new template; beside it onto the set, where it is found again when the user has taken it away: that alone
+/// restarts nothing.
 #[must_use]
-pub fn stateful_set(valid: &Valid) -> StatefulSet {
+pub fn stateful_set(valid: &Valid, replicas: i32, restarted_at: Option<&str>) -> StatefulSet {
+    let restart: Labels = restarted_at
+        .map(|at| (labels::RESTARTED_AT.to_owned(), at.to_owned()))
+        .into_iter()
+        .collect();
     let fields = PodFields::from(&valid.spec);
     let mut pod_labels = own_labels(valid);
     pod_labels.extend(selector(valid));
@@ -93,7 +99,7 @@ pub fn stateful_set(valid: &Valid) -> StatefulSet {
         start_config_map: start_script_name(valid),
         image_command: valid.switches.image_command,
         labels: pod_labels,
-        annotations: [].into(),
+        annotations: restart.clone(),
         spread: selector(valid),
         ports: PORTS.to_vec(),
         env: vec![env::field("POD_IP", "status.podIP")],
@@ -111,10 +117,12 @@ pub fn stateful_set(valid: &Valid) -> StatefulSet {
         labels: own_labels(valid),
         selector: selector(valid),
         service: headless_name(&valid.name),
-        replicas: valid.size,
+        replicas,
         retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
     };
-    set::stateful_set(&valid.target, shape, &valid.storage, template)
+    let mut set = set::stateful_set(&valid.target, shape, &valid.storage, template);
+    set.metadata.annotations.get_or_insert_default().extend(restart);
+    set
 }
 
 fn dns_policy(valid: &Valid) -> String {

@@ -1,13 +1,18 @@
-//! What there is: the StatefulSet and its pods as Kubernetes tells, and each name server as it answers.
+//! What there is: the StatefulSet and its pods as Kubernetes tells, each name server as it answers, and the Brokers that
+//! use them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
 use super::PORT;
+use super::users::{self, User};
 use super::valid::Valid;
+use crate::admin::{self, ClusterInfo, ORDER_TOPICS};
 use crate::context::{self, Context};
 use crate::k8s::pod;
 
@@ -16,8 +21,10 @@ use crate::k8s::pod;
 pub struct Observed {
     /// The StatefulSet, if it is there and ours.
     pub set: Option<Arc<StatefulSet>>,
-    /// Each name server that is to run now.
+    /// Each name server that runs or is to run, in ordinal order.
     pub members: Vec<Seen>,
+    /// The Brokers that run with them.
+    pub users: Vec<User>,
 }
 
 /// One name server as it is.
@@ -27,8 +34,25 @@ pub struct Seen {
     pub name: String,
     /// Its pod.
     pub pod: Option<Arc<Pod>>,
-    /// Why it does not serve; `None` if it answered.
-    pub why_not: Option<String>,
+    /// What it answered, or why it did not.
+    pub answer: Result<View, String>,
+}
+
+/// What a name server knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// The brokers that it lists.
+    pub cluster: ClusterInfo,
+    /// The queues of each order topic.
+    pub order_topics: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// The address of its pod.
+    #[must_use]
+    pub fn ip(&self) -> Option<&str> {
+        self.pod.as_deref().and_then(pod::ip)
+    }
 }
 
 impl Observed {
@@ -37,32 +61,60 @@ impl Observed {
     pub fn pods(&self) -> Vec<Arc<Pod>> {
         self.members.iter().filter_map(|seen| seen.pod.clone()).collect()
     }
+
+    /// How many pods the StatefulSet is to have, as it is now.
+    #[must_use]
+    pub fn replicas(&self) -> Option<i32> {
+        self.set.as_ref()?.spec.as_ref()?.replicas
+    }
 }
 
 /// Looks at everything, without writing and without waiting longer than the client's own deadlines.
 pub async fn observe(valid: &Valid, ctx: &Context) -> Observed {
-    let set = context::get(&ctx.stores.stateful_sets, &valid.target.namespace, &valid.name)
+    let namespace = valid.target.namespace.as_str();
+    let set = context::get(&ctx.stores.stateful_sets, namespace, &valid.name)
         .filter(|set| valid.target.owns(&set.metadata));
-    let members = (0..valid.size).map(|ordinal| {
+    let mut observed = Observed {
+        set,
+        members: Vec::new(),
+        users: using(valid, ctx),
+    };
+    let all = valid.asked.max(observed.replicas().unwrap_or(0));
+    let members = (0..all).map(|ordinal| {
         let name = valid.pod_name(ordinal);
-        let pod = set
+        let pod = observed
+            .set
             .as_ref()
-            .and_then(|set| ctx.stores.pod_of_set(&valid.target.namespace, &name, set));
+            .and_then(|set| ctx.stores.pod_of_set(namespace, &name, set));
         seen(name, pod, ctx)
     });
-    let members = join_all(members).await;
-    Observed { set, members }
+    observed.members = join_all(members).await;
+    observed
+}
+
+fn using(valid: &Valid, ctx: &Context) -> Vec<User> {
+    let here = |namespace: Option<String>| namespace.as_deref() == Some(valid.target.namespace.as_str());
+    let name_services = ctx
+        .stores
+        .name_services
+        .state_filter(|other| here(other.namespace()) && other.metadata.deletion_timestamp.is_none());
+    let brokers = ctx.stores.brokers.state_filter(|broker| here(broker.namespace()));
+    users::of(&valid.name, name_services.len(), &brokers)
 }
 
 async fn seen(name: String, pod: Option<Arc<Pod>>, ctx: &Context) -> Seen {
-    let why_not = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
-        None => Some("its pod is not ready".to_owned()),
-        Some(ip) => ctx
-            .admin
-            .cluster_info(&format!("{ip}:{PORT}"))
+    let answer = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
+        None => Err("its pod is not ready".to_owned()),
+        Some(ip) => ask(&format!("{ip}:{PORT}"), ctx)
             .await
-            .err()
-            .map(|err| err.to_string()),
+            .map_err(|err| err.to_string()),
     };
-    Seen { name, pod, why_not }
+    Seen { name, pod, answer }
+}
+
+async fn ask(address: &str, ctx: &Context) -> Result<View, admin::Error> {
+    Ok(View {
+        cluster: ctx.admin.cluster_info(address).await?,
+        order_topics: ctx.admin.kv_list(address, ORDER_TOPICS).await?,
+    })
 }

@@ -2,14 +2,14 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::apply::Done;
 use super::observe::Observed;
+use super::plan::Plan;
 use super::valid::Valid;
 use crate::api::{NameService, NameServiceStatus};
 use crate::broker::valid::Rejected;
-use crate::k8s::apply::Foreign;
 use crate::k8s::conditions::{self, CONFIG_ACCEPTED, DEGRADED, PROGRESSING, READY, Says};
 use crate::k8s::{labels, pod};
-use crate::workload::set::Verdict;
 
 /// The status of a `NameService` that was reconciled.
 #[must_use]
@@ -17,22 +17,18 @@ pub fn status(
     service: &NameService,
     valid: &Valid,
     observed: &Observed,
-    (verdict, foreign): (Verdict, &[Foreign]),
+    (plan, done): (&Plan, &Done),
     now: &Time,
 ) -> NameServiceStatus {
-    let ips = observed
-        .members
-        .iter()
-        .filter_map(|seen| seen.pod.as_deref().and_then(pod::ip));
     let replicas = observed
         .set
         .as_ref()
         .and_then(|set| set.status.as_ref())
         .map_or(0, |status| status.replicas);
     let says = vec![
-        (READY, ready(valid, observed)),
-        (PROGRESSING, progressing(valid, observed, verdict)),
-        (DEGRADED, degraded(valid, observed, foreign)),
+        (READY, ready(valid, plan)),
+        (PROGRESSING, progressing(valid, plan)),
+        (DEGRADED, degraded(valid, observed, done)),
         (
             CONFIG_ACCEPTED,
             Says::yes(
@@ -46,8 +42,8 @@ pub fn status(
         conditions: conditions::next(before(service), service.metadata.generation, now, says),
         selector: Some(labels::selector_text(&labels::name_service_selector(&valid.name))),
         replicas,
-        name_servers: ips.map(ToOwned::to_owned).collect(),
-        size: valid.size,
+        name_servers: plan.serving.clone(),
+        size: plan.published,
     }
 }
 
@@ -76,65 +72,65 @@ fn before(service: &NameService) -> &[Condition] {
         .unwrap_or_default()
 }
 
-fn waiting(observed: &Observed) -> Vec<String> {
-    let waits = observed
-        .members
+/// Why each of the first so many name servers does not serve that does not.
+fn waiting(plan: &Plan, of: i32) -> Vec<String> {
+    let waits = plan
+        .standings
         .iter()
-        .filter_map(|seen| Some(format!("{}: {}", seen.name, seen.why_not.as_ref()?)));
-    waits.collect()
+        .take(usize::try_from(of).unwrap_or_default());
+    waits
+        .filter_map(|(name, why)| Some(format!("{name}: {}", why.as_ref()?)))
+        .collect()
 }
 
-fn ready(valid: &Valid, observed: &Observed) -> Says {
-    let waiting = waiting(observed);
-    let answer = usize::try_from(valid.size)
+fn ready(valid: &Valid, plan: &Plan) -> Says {
+    let published = plan.published;
+    let waiting = waiting(plan, published);
+    let answer = usize::try_from(published)
         .unwrap_or_default()
         .saturating_sub(waiting.len());
     if !waiting.is_empty() {
         return Says::no(
             "NotServing",
             format!(
-                "{answer} of {} name servers answer; {}",
-                valid.size,
+                "{answer} of {published} name servers answer; {}",
                 waiting.join("; ")
             ),
         );
     }
-    if valid.size != valid.asked {
+    if published != valid.asked {
         let message = format!(
-            "all {} name servers of now answer; the spec asks for {}",
-            valid.size, valid.asked
+            "all {published} name servers that brokers are told of answer; the spec asks for {}",
+            valid.asked
         );
         return Says::no("ScalePending", message);
     }
     Says::yes("Serving", format!("{answer} of {answer} name servers answer"))
 }
 
-fn progressing(valid: &Valid, observed: &Observed, verdict: Verdict) -> Says {
+fn progressing(valid: &Valid, plan: &Plan) -> Says {
     if valid.switches.paused {
         return Says::no(
             "Paused",
             "annotation rocketmq.apache.org/paused is true: nothing is written but this status",
         );
     }
-    if verdict == Verdict::Pending || valid.size != valid.asked {
-        return Says::yes(
-            "ChangePending",
-            "a change of the spec is not carried out while pods run; this version applies it once none does, changing \
-             running ones is not supported yet",
-        );
+    if let Some(first) = plan.waits.first() {
+        let all: Vec<&str> = plan.waits.iter().map(|wait| wait.message.as_str()).collect();
+        return Says::yes(first.reason, all.join("; "));
     }
-    let waiting = waiting(observed);
+    let waiting = waiting(plan, valid.asked);
     if waiting.is_empty() {
         return Says::no("Steady", "everything the spec asks for is there");
     }
     Says::yes(
         "Starting",
-        format!("waiting for {} of {} name servers", waiting.len(), valid.size),
+        format!("waiting for {} of {} name servers", waiting.len(), valid.asked),
     )
 }
 
-fn degraded(valid: &Valid, observed: &Observed, foreign: &[Foreign]) -> Says {
-    if let Some(foreign) = foreign.first() {
+fn degraded(valid: &Valid, observed: &Observed, done: &Done) -> Says {
+    if let Some(foreign) = done.foreign.first() {
         return foreign.says("NameService");
     }
     let fields = pod::Fields {
@@ -143,6 +139,14 @@ fn degraded(valid: &Valid, observed: &Observed, foreign: &[Foreign]) -> Says {
     };
     if let Some(trouble) = observed.pods().iter().find_map(|pod| pod::trouble(pod, fields)) {
         return Says::yes(trouble.reason, trouble.message);
+    }
+    if let Some((name, why)) = done.refused.first() {
+        return Says::yes(
+            "OrderTopicsRefused",
+            format!(
+                "{name} does not take the order topics that the others have, and does not count as serving: {why}"
+            ),
+        );
     }
     if valid.switches.image_command {
         return Says::yes(

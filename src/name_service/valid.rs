@@ -6,7 +6,7 @@ use crate::api::{NameService, NameServiceSpec};
 use crate::broker::valid::{Rejected, check_service_name, unreadable};
 use crate::error::Error;
 use crate::k8s::Target;
-use crate::k8s::labels::Switches;
+use crate::k8s::labels::{RESTARTED_AT, Switches};
 use crate::workload::storage::Storage;
 
 /// The volume that data is on where the spec has no claim template to name it.
@@ -25,10 +25,12 @@ pub struct Valid {
     pub spec: NameServiceSpec,
     /// How many name servers the spec asks for.
     pub asked: i32,
-    /// How many are to run now: those that were accepted before, until a change is carried out.
-    pub size: i32,
-    /// Whether `size` was accepted before: then a change of it is a scaling.
-    pub accepted: bool,
+    /// How many were published when the status was last written: then a change of `asked` is a scaling.
+    pub published: Option<i32>,
+    /// Pod addresses of the name servers that served when the status was last written.
+    pub served: Vec<String>,
+    /// The user's latest wish for a restart, if there was one.
+    pub restarted_at: Option<String>,
     /// Where its data lives.
     pub storage: Storage,
     /// What the user switched by annotation.
@@ -66,15 +68,14 @@ impl Valid {
             DATA_VOLUME,
         )
         .map_err(Rejected::invalid)?;
-        let accepted = service
-            .status
-            .as_ref()
-            .map(|status| status.size)
-            .filter(|size| *size > 0);
+        let status = service.status.as_ref();
         Ok(Self {
             asked: spec.size,
-            size: accepted.unwrap_or(spec.size),
-            accepted: accepted.is_some(),
+            published: status.map(|status| status.size).filter(|size| *size > 0),
+            served: status
+                .map(|status| status.name_servers.clone())
+                .unwrap_or_default(),
+            restarted_at: service.annotations().get(RESTARTED_AT).cloned(),
             switches: Switches::of(service.annotations()),
             spec: spec.clone(),
             name,

@@ -96,10 +96,18 @@ impl Triggers {
             .push_where(|broker| change.sides().any(|name_service| may_use(broker, name_service)));
     }
 
-    /// A `Broker` concerns itself if its user changed it.
+    /// A `Broker` concerns itself if its user changed it, and the name servers of its namespace if it came to use others:
+    /// those that go wait until no broker uses them.
     pub(super) fn broker(&self, change: Change<'_, Broker>) {
         if by_user(change) {
             self.brokers.push_each(change.sides().map(ObjectRef::from));
+        }
+        if change.before.map(uses_name_servers) != change.after.map(uses_name_servers) {
+            self.name_services.push_where(|name_service| {
+                change
+                    .sides()
+                    .any(|broker| broker.namespace() == name_service.namespace())
+            });
         }
     }
 
@@ -144,6 +152,17 @@ fn by_user<K: Resource>(change: Change<'_, K>) -> bool {
         || before.annotations != after.annotations
         || before.finalizers != after.finalizers
         || before.owner_references != after.owner_references
+}
+
+/// All by which a `NameService` tells which of its name servers a `Broker` uses.
+fn uses_name_servers(broker: &Broker) -> impl PartialEq {
+    let status = broker.status.as_ref();
+    (
+        (broker.spec.name_service.clone(), broker.spec.name_servers.clone()),
+        status.and_then(|status| status.name_servers.clone()),
+        status.is_some_and(|status| status.size > 0),
+        broker.metadata.deletion_timestamp.is_some(),
+    )
 }
 
 /// Whether a broker might take its name servers from this `NameService`.
@@ -348,6 +367,26 @@ mod tests {
         }
         world.triggers.broker(deleted(&first));
         assert_eq!(world.due(), ["Broker mq/b"]);
+    }
+
+    #[test]
+    fn a_broker_that_leaves_name_servers_concerns_those_of_its_namespace() {
+        let mut world = world().with_name_service("n", &json!({}));
+        let at = |list: &str| json!({"status": {"size": 1, "nameServers": list}});
+        let (both, one): (Broker, Broker) = (
+            object("b", &at("n-0:9876;n-1:9876")),
+            object("b", &at("n-0:9876")),
+        );
+        world.triggers.broker(changed(&both, &one));
+        assert_eq!(world.due(), ["NameService mq/n"]);
+        world.triggers.broker(changed(&one, &one));
+        assert!(world.due().is_empty());
+        world.triggers.broker(deleted(&one));
+        assert_eq!(world.due(), ["Broker mq/b", "NameService mq/n"]);
+        let mut elsewhere = one;
+        elsewhere.metadata.namespace = Some("other".to_owned());
+        world.triggers.broker(created(&elsewhere));
+        assert_eq!(world.due(), ["Broker other/b"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The deletes: of a pod that does not run, of a StatefulSet that must be made anew, and of one that leaves for good. Each
-//! reads again first and carries preconditions, so that it never hits what has changed meanwhile.
+//! The deletes: of a pod that does not run or is to be restarted, of a StatefulSet that must be made anew, and of one that
+//! leaves for good. Each reads again first and carries preconditions, so that it never hits what has changed meanwhile.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -10,6 +10,7 @@ use crate::api::Retention;
 use crate::context::Context;
 use crate::error::Error;
 use crate::k8s::pod;
+use crate::workload::set;
 
 fn exactly<K: Resource>(object: &K) -> DeleteParams {
     let meta = object.meta();
@@ -59,6 +60,39 @@ pub async fn running_pod(ctx: &Context, seen: &Pod) -> Result<bool, Error> {
     });
     tracing::info!(pod = name, namespace, "restarting a pod to carry out a change");
     done(api.delete(&name, &exactly).await).map_err(Error::kube(format!("delete {what}")))
+}
+
+/// Deletes a pod that may run, so that its StatefulSet makes it from the newest template: the caller has made sure that it
+/// can be spared. Nothing is done if the set or the pod is no longer what the caller decided upon.
+pub async fn outdated_pod(ctx: &Context, set: &StatefulSet, seen: &Pod) -> Result<bool, Error> {
+    let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
+    let set_name = set.name_any();
+    let sets = Api::<StatefulSet>::namespaced(ctx.client.clone(), &namespace);
+    let fresh = sets
+        .get_opt(&set_name)
+        .await
+        .map_err(Error::kube(format!("read StatefulSet {namespace}/{set_name}")))?;
+    let newest = fresh.as_ref().filter(|fresh| fresh.uid() == set.uid());
+    let Some(newest) = newest.and_then(set::newest_revision) else {
+        return Ok(false);
+    };
+    let what = format!("pod {namespace}/{name}");
+    let api = Api::<Pod>::namespaced(ctx.client.clone(), &namespace);
+    let fresh = api
+        .get_opt(&name)
+        .await
+        .map_err(Error::kube(format!("read {what}")))?;
+    let same =
+        |fresh: &Pod| fresh.uid() == seen.uid() && !pod::deleting(fresh) && set::outdated(fresh, newest);
+    let Some(fresh) = fresh.filter(same) else {
+        return Ok(false);
+    };
+    tracing::info!(
+        pod = name,
+        namespace,
+        "restarting a pod that was made from an older template"
+    );
+    done(api.delete(&name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))
 }
 
 /// Deletes a StatefulSet whose pods do not run and whose claim templates must change, with the claims of its pods that

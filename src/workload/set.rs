@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use super::storage::Storage;
 use crate::api::{ClaimRetention, Retention};
 use crate::k8s::apply::hash;
-use crate::k8s::labels::{INTENT, Labels, MANAGED_BY, MANAGER};
+use crate::k8s::labels::{CLAIMS, INTENT, Labels, MANAGED_BY, MANAGER};
 use crate::k8s::{Target, pod};
 
 /// What is to be done with one StatefulSet.
@@ -50,7 +50,8 @@ pub struct Shape<'a> {
     pub retention: Option<&'a ClaimRetention>,
 }
 
-/// The whole StatefulSet, with the hash of itself as its intent.
+/// The whole StatefulSet, with the hash of itself as its intent. How many pods there are and what happens to claims is no
+/// part of the intent: both can be changed at any time and touch no pod that stays.
 #[must_use]
 pub fn stateful_set(
     target: &Target,
@@ -61,7 +62,6 @@ pub fn stateful_set(
     let mut set = StatefulSet {
         metadata: target.meta(shape.name, shape.labels),
         spec: Some(StatefulSetSpec {
-            replicas: Some(shape.replicas),
             selector: LabelSelector {
                 match_labels: Some(shape.selector),
                 match_expressions: None,
@@ -72,7 +72,6 @@ pub fn stateful_set(
                 type_: Some("OnDelete".to_owned()),
                 rolling_update: None,
             }),
-            persistent_volume_claim_retention_policy: Some(retention(shape.retention)),
             template,
             volume_claim_templates: storage.claim_templates(),
             ..StatefulSetSpec::default()
@@ -80,10 +79,13 @@ pub fn stateful_set(
         status: None,
     };
     let intent = hash(&set);
-    set.metadata
-        .annotations
-        .get_or_insert_default()
-        .insert(INTENT.to_owned(), intent);
+    let spec = set.spec.get_or_insert_default();
+    spec.replicas = Some(shape.replicas);
+    spec.persistent_volume_claim_retention_policy = Some(retention(shape.retention));
+    let claims = hash(&spec.volume_claim_templates);
+    let annotations = set.metadata.annotations.get_or_insert_default();
+    annotations.insert(INTENT.to_owned(), intent);
+    annotations.insert(CLAIMS.to_owned(), claims);
     set
 }
 
@@ -127,9 +129,14 @@ pub fn verdict(desired: &StatefulSet, live: Option<&StatefulSet>, pods: &[Arc<Po
     }
 }
 
-/// Whether the claim templates ask for the same, by what a user can say in them.
+/// Whether the claim templates are the same, so that the set can be changed in place. Sets from before the operator noted
+/// what it made them with are compared by what users mostly say in them.
 #[must_use]
 pub fn same_claims(desired: &StatefulSet, live: &StatefulSet) -> bool {
+    let noted = |set: &StatefulSet| set.annotations().get(CLAIMS).cloned();
+    if let (Some(desired), Some(live)) = (noted(desired), noted(live)) {
+        return desired == live;
+    }
     let of = |set: &StatefulSet| {
         let claims = set
             .spec
@@ -157,17 +164,27 @@ fn said(claim: &PersistentVolumeClaim) -> Vec<String> {
     said
 }
 
+/// The revision of the set's template, if Kubernetes has taken note of the set as it is.
+#[must_use]
+pub fn newest_revision(live: &StatefulSet) -> Option<&str> {
+    let status = live.status.as_ref()?;
+    (status.observed_generation >= live.metadata.generation)
+        .then_some(status.update_revision.as_deref())
+        .flatten()
+}
+
+/// Whether the pod was made from another template than the one of that revision.
+#[must_use]
+pub fn outdated(pod: &Pod, newest: &str) -> bool {
+    pod::revision(pod).is_some_and(|revision| revision != newest)
+}
+
 /// A pod that was made from an older template than the set's and does not run: it is replaced without waiting for
 /// anything, as a StatefulSet with `OnDelete` never does.
 #[must_use]
 pub fn outdated_broken<'a>(live: &StatefulSet, pods: &'a [Arc<Pod>]) -> Option<&'a Arc<Pod>> {
-    let status = live.status.as_ref()?;
-    let newest = status.update_revision.as_deref()?;
-    if status.observed_generation < live.metadata.generation {
-        return None;
-    }
-    pods.iter()
-        .find(|pod| pod::broken(pod) && pod::revision(pod).is_some_and(|revision| revision != newest))
+    let newest = newest_revision(live)?;
+    pods.iter().find(|pod| pod::broken(pod) && outdated(pod, newest))
 }
 
 #[cfg(test)]

@@ -78,10 +78,11 @@ impl World {
             .unwrap();
     }
 
-    /// What becomes of an object's status by another hand.
-    pub fn edit_status<K: Resource<DynamicType = ()>>(&self, name: &str, patch: &Value) {
+    /// What somebody with the right to it writes into the status of an object.
+    pub fn edit_status<K: Resource<DynamicType = ()>>(&self, name: &str, status: &Value) {
+        let patch = json!({ "status": status });
         self.api
-            .objects(|objects| objects.patch(&FakeApi::key::<K>(name), patch, true))
+            .objects(|objects| objects.patch(&FakeApi::key::<K>(name), &patch, true))
             .unwrap();
     }
 
@@ -167,13 +168,17 @@ impl World {
     /// One reconcile that sees what the caches held at the last one.
     pub async fn reconcile_broker_with_old_caches(&mut self, name: &str) -> Result<Action, Error> {
         let broker = cached(&self.operator.context.stores.brokers, name);
-        broker::reconcile(broker, self.operator.context.clone()).await
+        Box::pin(broker::reconcile(broker, self.operator.context.clone())).await
     }
 
     /// One reconcile that sees what the caches held at the last one.
     pub async fn reconcile_name_service_with_old_caches(&mut self, name: &str) -> Result<Action, Error> {
         let name_service = cached(&self.operator.context.stores.name_services, name);
-        name_service::reconcile(name_service, self.operator.context.clone()).await
+        Box::pin(name_service::reconcile(
+            name_service,
+            self.operator.context.clone(),
+        ))
+        .await
     }
 
     /// Every NameService, then every Broker, once. The first error ends it.

@@ -226,14 +226,13 @@ impl FakeBroker {
         self.id
     }
 
-    /// Its topics, its own ones included, and groups by topic and queue are read with
-    /// [`Admin`](crate::admin::Admin); this is for a test that does not want to ask.
+    /// Its topics, its own ones included, for a test that does not want to ask.
     #[must_use]
     pub fn topics(&self) -> &BTreeMap<String, TopicConfig> {
         &self.store.topics
     }
 
-    /// Its subscription groups, its own ones included.
+    /// Its subscription groups, its own ones included, for a test that does not want to ask.
     #[must_use]
     pub fn groups(&self) -> &BTreeMap<String, SubscriptionGroup> {
         &self.store.groups

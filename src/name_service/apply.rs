@@ -1,0 +1,103 @@
+//! Carries out a plan: every write of a `NameService` but its status.
+
+use super::children;
+use super::observe::Observed;
+use super::plan::{Plan, Restart, SetStep};
+use super::standing::Replay;
+use super::valid::Valid;
+use crate::admin::{self, ORDER_TOPICS};
+use crate::context::{self, Context};
+use crate::error::Error;
+use crate::k8s::apply::{Foreign, Hand};
+use crate::workload::replace;
+
+/// What came of carrying out a plan.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Objects under our names that are somebody else's.
+    pub foreign: Vec<Foreign>,
+    /// Name servers that did not take their order topics, and why.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Writes what differs. A pod is deleted last: what it starts with is there by then.
+pub(super) async fn apply(
+    valid: &Valid,
+    observed: &Observed,
+    plan: &Plan,
+    ctx: &Context,
+) -> Result<Done, Error> {
+    let mut hand = Hand::new(ctx, &valid.target);
+    write_surroundings(&mut hand, valid, ctx).await?;
+    write_set(&mut hand, observed, plan, ctx).await?;
+    let mut done = Done {
+        foreign: hand.foreign,
+        refused: Vec::new(),
+    };
+    // A name server that does not take them holds up no other, and nothing else.
+    for lacking in &plan.replays {
+        if let Err(err) = replay(lacking, ctx).await {
+            done.refused.push((lacking.name.clone(), err.to_string()));
+        }
+    }
+    match (&plan.restart, observed.set.as_deref()) {
+        (Some(Restart::Broken(pod)), _) => {
+            replace::broken_pod(ctx, pod).await?;
+        }
+        (Some(Restart::Spared(pod)), Some(live)) => {
+            replace::outdated_pod(ctx, live, pod).await?;
+        }
+        _ => {}
+    }
+    Ok(done)
+}
+
+async fn write_surroundings(hand: &mut Hand<'_>, valid: &Valid, ctx: &Context) -> Result<(), Error> {
+    let (namespace, stores) = (valid.target.namespace.as_str(), &ctx.stores);
+    let service =
+        |name: &str| context::get(&stores.services, namespace, name).map(|found| found.metadata.clone());
+    let map =
+        |name: &str| context::get(&stores.config_maps, namespace, name).map(|found| found.metadata.clone());
+    let budget = |name: &str| {
+        context::get(&stores.disruption_budgets, namespace, name).map(|found| found.metadata.clone())
+    };
+    hand.ensure(&children::client_service(valid), service).await?;
+    hand.ensure(&children::headless_service(valid), service).await?;
+    hand.ensure(&children::start_script(valid), map).await?;
+    hand.ensure(&children::disruption_budget(valid), budget).await?;
+    Ok(())
+}
+
+async fn write_set(
+    hand: &mut Hand<'_>,
+    observed: &Observed,
+    plan: &Plan,
+    ctx: &Context,
+) -> Result<(), Error> {
+    match (plan.step, &observed.set) {
+        (SetStep::Keep, live) => {
+            let live = live.as_ref().map(|live| live.metadata.clone());
+            hand.ensure(plan.set.as_ref(), |_| live).await?;
+        }
+        (SetStep::Recreate, Some(live)) => {
+            replace::set(ctx, live).await?;
+        }
+        (SetStep::Recreate, None) | (SetStep::Leave, _) => {}
+    }
+    Ok(())
+}
+
+/// Gives a name server order topics, in order: see [`super::order_topics`].
+async fn replay(lacking: &Replay, ctx: &Context) -> Result<(), admin::Error> {
+    tracing::info!(
+        name_server = lacking.name,
+        topics = lacking.entries.len(),
+        "giving a new name server the order topics of the others"
+    );
+    for (topic, queues) in &lacking.entries {
+        ctx.admin
+            .put_kv(&lacking.address, ORDER_TOPICS, topic, queues)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! What to do next, decided from what was observed: pure, so that every case can be tested without a cluster.
+//!
+//! Published are the name servers that brokers are told of, those with the lowest ordinals. New ones run and answer
+//! before they are published; those that go are no longer published, and run until no broker uses them.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use super::observe::Observed;
+use super::roll::{self, Next};
+use super::standing::{Replay, Standing, serving, standings};
+use super::valid::Valid;
+use super::{children, stable_names};
+use crate::k8s::labels::RESTARTED_AT;
+use crate::workload::set::{self, Verdict};
+
+/// What one reconcile does beside keeping Services, the start script and the disruption budget.
+#[derive(Debug)]
+pub struct Plan {
+    /// How many name servers brokers are told of.
+    pub published: i32,
+    /// Pod addresses of the name servers that serve.
+    pub serving: Vec<String>,
+    /// Each name server that the spec asks for, and why it does not serve if it does not.
+    pub standings: Vec<(String, Option<String>)>,
+    /// The StatefulSet as it is to be.
+    pub set: Box<StatefulSet>,
+    /// What is done with it.
+    pub step: SetStep,
+    /// Order topics for name servers that lost or never had them.
+    pub replays: Vec<Replay>,
+    /// A pod that is deleted, so that it is made from the newest template.
+    pub restart: Option<Restart>,
+    /// What is being done and waited for, most important first.
+    pub waits: Vec<Wait>,
+}
+
+/// What is done with the StatefulSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetStep {
+    /// It is kept as it is to be, written if it is not.
+    Keep,
+    /// It is deleted, to be made anew.
+    Recreate,
+    /// It is left alone.
+    Leave,
+}
+
+/// A pod that is deleted, and why it can be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Restart {
+    /// It does not run.
+    Broken(Arc<Pod>),
+    /// The others serve without it.
+    Spared(Arc<Pod>),
+}
+
+/// Something that goes on, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// One word for the condition's reason.
+    pub reason: &'static str,
+    /// What it is, with numbers.
+    pub message: String,
+}
+
+impl Wait {
+    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+impl Plan {
+    /// Whether something goes on that nobody tells us of, so that it has to be looked at soon.
+    #[must_use]
+    pub fn polls(&self) -> bool {
+        self.restart.is_some() || self.waits.iter().any(|wait| wait.reason == "Rolling")
+    }
+}
+
+/// Plans the next step towards what the spec asks for.
+#[must_use]
+pub fn plan(valid: &Valid, observed: &Observed) -> Plan {
+    let standings = standings(valid, observed);
+    let (published, scaling_out) = published(valid, &standings);
+    let (replicas, scaling_in) = replicas(valid, observed);
+    let live = observed.set.as_deref();
+    let kept = live.and_then(|live| live.annotations().get(RESTARTED_AT));
+    let restarted_at = valid.restarted_at.as_ref().or(kept);
+    let set = children::stateful_set(valid, replicas, restarted_at.map(String::as_str));
+    let verdict = set::verdict(&set, live, &observed.pods());
+    let (step, changing) = step(verdict, &set, live);
+    let settled = step == SetStep::Keep && verdict == Verdict::Keep && observed.replicas() == Some(replicas);
+    let (restart, rolling) = restart(observed, &standings, settled);
+    Plan {
+        published,
+        serving: serving(valid, &standings),
+        step,
+        set: Box::new(set),
+        replays: standings
+            .iter()
+            .filter_map(|standing| standing.replay.clone())
+            .collect(),
+        restart,
+        waits: [changing, scaling_in, scaling_out, rolling]
+            .into_iter()
+            .flatten()
+            .collect(),
+        standings: standings
+            .iter()
+            .map(|standing| {
+                (
+                    standing.seen.name.clone(),
+                    standing.serves.as_ref().err().cloned(),
+                )
+            })
+            .collect(),
+    }
+}
+
+/// How many name servers are published from now on. Fewer at once; more when all the new ones serve.
+fn published(valid: &Valid, standings: &[Standing<'_>]) -> (i32, Option<Wait>) {
+    let before = valid.published.unwrap_or(valid.asked);
+    if valid.switches.paused {
+        return (before, None);
+    }
+    let new = standings.iter().skip(usize::try_from(before).unwrap_or_default());
+    let waiting: Vec<String> = new
+        .filter_map(|standing| {
+            Some(format!(
+                "{}: {}",
+                standing.seen.name,
+                standing.serves.as_ref().err()?
+            ))
+        })
+        .collect();
+    if waiting.is_empty() {
+        return (valid.asked, None);
+    }
+    let message = format!(
+        "{before} of {} name servers are published to brokers, the new ones will be when all of them answer; {}",
+        valid.asked,
+        waiting.join("; ")
+    );
+    (before, Some(Wait::new("ScalingOut", message)))
+}
+
+/// How many name servers run from now on. More at once; fewer when it was published that there are fewer, and no Broker
+/// runs with those that go.
+fn replicas(valid: &Valid, observed: &Observed) -> (i32, Option<Wait>) {
+    let Some(live) = observed.replicas().filter(|live| *live > valid.asked) else {
+        return (valid.asked, None);
+    };
+    let asked = usize::try_from(valid.asked).unwrap_or_default();
+    let leaving = stable_names(&valid.name, &valid.target.namespace, live).split_off(asked);
+    let names: Vec<String> = (valid.asked..live)
+        .map(|ordinal| valid.pod_name(ordinal))
+        .collect();
+    let holding: Vec<String> = observed
+        .users
+        .iter()
+        .filter_map(|user| Some(format!("Broker {} {}", user.name, user.holds_up(&leaving)?)))
+        .collect();
+    let told = valid.published.is_some_and(|published| published <= valid.asked);
+    if told && holding.is_empty() {
+        return (valid.asked, None);
+    }
+    let mut message = format!(
+        "{live} name servers run and {} stay: {} go when brokers have left them",
+        valid.asked,
+        names.join(", ")
+    );
+    if !holding.is_empty() {
+        message = format!("{message}; waiting: {}", holding.join("; "));
+    }
+    (live, Some(Wait::new("ScalingIn", message)))
+}
+
+fn step(verdict: Verdict, desired: &StatefulSet, live: Option<&StatefulSet>) -> (SetStep, Option<Wait>) {
+    match (verdict, live) {
+        (Verdict::Recreate, _) => (SetStep::Recreate, None),
+        (Verdict::Pending, Some(live)) if set::intent(live).is_none() => {
+            let message =
+                "the StatefulSet is another operator's; it runs as it is, changing it is not supported yet";
+            (SetStep::Leave, Some(Wait::new("ChangePending", message)))
+        }
+        (Verdict::Pending, Some(live)) if !set::same_claims(desired, live) => {
+            let message = "spec.volumeClaimTemplates, or spec.storageMode, asks for other volume claims than those of the name \
+                           servers that run; they cannot be changed under them, so nothing of the spec is carried out until \
+                           they are as they were or no name server runs";
+            (SetStep::Leave, Some(Wait::new("ChangePending", message)))
+        }
+        (Verdict::Pending, _) => {
+            let message = "writing a change that restarts name servers, one at a time";
+            (SetStep::Keep, Some(Wait::new("Rolling", message)))
+        }
+        (Verdict::Create | Verdict::Keep | Verdict::Replace, _) => (SetStep::Keep, None),
+    }
+}
+
+/// The pod that is deleted now. One that does not run at once; one that runs only if the set is as it is to be, so that
+/// what replaces it is known.
+fn restart(
+    observed: &Observed,
+    standings: &[Standing<'_>],
+    settled: bool,
+) -> (Option<Restart>, Option<Wait>) {
+    let Some(live) = observed.set.as_deref() else {
+        return (None, None);
+    };
+    if let Some(pod) = set::outdated_broken(live, &observed.pods()) {
+        return (Some(Restart::Broken(pod.clone())), None);
+    }
+    if !settled {
+        return (None, None);
+    }
+    match roll::next(live, standings) {
+        Next::Nothing => (None, None),
+        Next::Restart(pod, message) => (Some(Restart::Spared(pod)), Some(Wait::new("Rolling", message))),
+        Next::Wait(message) => (None, Some(Wait::new("Rolling", message))),
+    }
+}

@@ -1,0 +1,563 @@
+//! How name servers come, go and restart, for the people whose brokers use them, one sentence a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails here fails a test"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use rocketmq_operator::admin::fake::FakeBroker;
+use rocketmq_operator::admin::{Admin, ORDER_TOPICS};
+use rocketmq_operator::api::{Broker, NameService};
+use serde_json::{Value, json};
+use support::fixtures::{NameServiceFixture, broker, name_service};
+use support::world::World;
+
+const NEWER: &str = "apache/rocketmq:5.5.1";
+
+/// Name servers that serve, and nothing else.
+async fn serving(names: NameServiceFixture) -> World {
+    let mut world = World::default();
+    world.apply::<NameService>(names);
+    world.settle().await;
+    assert!(world.ready::<NameService>("mq/names"), "{:#?}", told(&world));
+    world.api.writes();
+    world
+}
+
+/// Name servers, and a Broker that runs with all of them and cannot be told otherwise: what it runs with is what its status
+/// says.
+async fn used(size: i32) -> World {
+    let mut world = serving(name_service("names").size(size)).await;
+    world.apply::<Broker>(broker("orders"));
+    world.settle().await;
+    let pod = world.get::<Pod>("mq/orders-0-master-0");
+    let address = format!("{}:10911", pod.status.unwrap().pod_ip.unwrap());
+    world.rocketmq.deaf(&address);
+    world.settle().await;
+    world
+}
+
+fn runs_with(world: &World, broker: &str, size: i32) {
+    let list = rocketmq_operator::name_service::stable_names("names", "mq", size).join(";");
+    world.edit_status::<Broker>(&format!("mq/{broker}"), &json!({ "nameServers": list }));
+}
+
+fn told(world: &World) -> Vec<String> {
+    world.conditions::<NameService>("mq/names")
+}
+
+fn says(world: &World, words: &str) {
+    let told = told(world);
+    assert!(
+        told.iter().any(|line| line.contains(words)),
+        "{words:?} is not in {told:#?}"
+    );
+}
+
+fn published(world: &World) -> i32 {
+    world.get::<NameService>("mq/names").status.unwrap().size
+}
+
+fn replicas(world: &World) -> i32 {
+    world
+        .get::<StatefulSet>("mq/names")
+        .spec
+        .unwrap()
+        .replicas
+        .unwrap()
+}
+
+fn scale(world: &World, size: i32) {
+    world.edit::<NameService>("mq/names", &json!({"spec": {"size": size}}));
+}
+
+fn change_image(world: &World, image: &str) {
+    world.edit::<NameService>("mq/names", &json!({"spec": {"nameServiceImage": image}}));
+}
+
+fn uid(world: &World, pod: &str) -> String {
+    world.get::<Pod>(&format!("mq/{pod}")).uid().unwrap()
+}
+
+fn uids(world: &World) -> BTreeMap<String, String> {
+    let pods = world.names::<Pod>();
+    pods.into_iter()
+        .map(|name| (name.clone(), uid(world, &name)))
+        .collect()
+}
+
+fn address(world: &World, pod: &str) -> String {
+    let pod = world.get::<Pod>(&format!("mq/{pod}"));
+    format!("{}:9876", pod.status.unwrap().pod_ip.unwrap())
+}
+
+async fn order_topics(world: &World, pod: &str) -> Vec<String> {
+    let kept = world
+        .rocketmq
+        .kv_list(&address(world, pod), ORDER_TOPICS)
+        .await
+        .unwrap();
+    kept.into_keys().collect()
+}
+
+/// A user makes an order topic, on every name server as RocketMQ's tools do.
+fn put_order_topic(world: &World, size: i32, topic: &str) {
+    for ordinal in 0..size {
+        let server = address(world, &format!("names-{ordinal}"));
+        world.rocketmq.kv(&server, ORDER_TOPICS, topic, "orders-0:4");
+    }
+}
+
+async fn delete_order_topic(world: &World, pod: &str, topic: &str) {
+    let server = address(world, pod);
+    world
+        .rocketmq
+        .delete_kv(&server, ORDER_TOPICS, topic)
+        .await
+        .unwrap();
+}
+
+/// What was asked of RocketMQ and changes something, after forgetting what was before.
+fn changes_of_rocketmq(world: &World) -> usize {
+    world.rocketmq.changes().len()
+}
+
+async fn is_at_rest(world: &mut World) {
+    world.api.writes();
+    let changes = changes_of_rocketmq(world);
+    world.reconcile_all().await.unwrap();
+    assert_eq!(world.api.writes(), Vec::<String>::new());
+    assert_eq!(changes_of_rocketmq(world), changes);
+}
+
+#[tokio::test]
+async fn a_name_server_is_published_only_when_it_answers() {
+    let mut world = serving(name_service("names")).await;
+    let first = uid(&world, "names-0");
+    world.kubelet.hold("names-2");
+    scale(&world, 3);
+    world.settle().await;
+    assert_eq!((replicas(&world), published(&world)), (3, 1));
+    says(&world, "Ready=False ScalePending: all 1 name servers");
+    says(
+        &world,
+        "Progressing=True ScalingOut: 1 of 3 name servers are published",
+    );
+    says(&world, "names-2: its pod is not ready");
+    world.kubelet.heal();
+    world.kubelet.step();
+    world.rocketmq.deaf(&address(&world, "names-2"));
+    world.settle().await;
+    assert_eq!(published(&world), 1, "a ready pod is no name server that answers");
+    world.rocketmq.heal(&address(&world, "names-2"));
+    world.settle().await;
+    assert_eq!(published(&world), 3);
+    assert!(world.ready::<NameService>("mq/names"));
+    assert_eq!(uid(&world, "names-0"), first);
+    is_at_rest(&mut world).await;
+}
+
+#[tokio::test]
+async fn brokers_leave_a_name_server_before_it_goes() {
+    let mut world = used(3).await;
+    let before = uids(&world);
+    scale(&world, 1);
+    world.settle().await;
+    assert_eq!((replicas(&world), published(&world)), (3, 1));
+    says(
+        &world,
+        "Progressing=True ScalingIn: 3 name servers run and 1 stay: names-1, names-2 go",
+    );
+    says(&world, "waiting: Broker orders still runs with some");
+    runs_with(&world, "orders", 2);
+    world.settle().await;
+    assert_eq!(uids(&world), before, "one of two was left");
+    runs_with(&world, "orders", 1);
+    world.settle().await;
+    assert_eq!((replicas(&world), published(&world)), (1, 1));
+    assert!(world.find::<Pod>("mq/names-1").is_none());
+    assert_eq!(uid(&world, "names-0"), before["names-0"]);
+    says(&world, "Progressing=False Steady");
+    is_at_rest(&mut world).await;
+}
+
+#[tokio::test]
+async fn it_is_published_that_name_servers_go_before_any_does() {
+    let mut world = serving(name_service("names").size(2)).await;
+    scale(&world, 1);
+    world.reconcile_name_service("mq/names").await.unwrap();
+    assert_eq!((replicas(&world), published(&world)), (2, 1));
+    world.reconcile_name_service("mq/names").await.unwrap();
+    assert_eq!((replicas(&world), published(&world)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_broker_that_has_not_told_or_is_paused_holds_up_and_one_that_is_gone_or_elsewhere_does_not() {
+    let mut world = serving(name_service("names").size(2)).await;
+    world.apply::<Broker>(broker("orders").annotated("rocketmq.apache.org/paused", "true"));
+    world.apply::<Broker>(broker("stock").name_servers("198.18.200.1:9876"));
+    world.edit_status::<Broker>("mq/orders", &json!({"size": 1}));
+    scale(&world, 1);
+    world.settle().await;
+    assert_eq!(replicas(&world), 2);
+    says(
+        &world,
+        "Broker orders has not told which ones it runs with and is paused",
+    );
+    let told = told(&world).join(" ");
+    assert!(!told.contains("Broker stock"), "{told}");
+    world.delete::<Broker>("mq/orders");
+    world.settle().await;
+    assert_eq!(replicas(&world), 1);
+}
+
+#[tokio::test]
+async fn a_change_of_mind_between_retargets() {
+    let mut world = used(3).await;
+    let before = uids(&world);
+    scale(&world, 1);
+    world.settle().await;
+    scale(&world, 2);
+    world.settle().await;
+    assert_eq!((replicas(&world), published(&world)), (3, 2));
+    says(&world, "names-2 go when brokers have left them");
+    scale(&world, 3);
+    world.settle().await;
+    assert_eq!((replicas(&world), published(&world)), (3, 3));
+    assert_eq!(uids(&world), before);
+    world.kubelet.hold("names-3");
+    scale(&world, 4);
+    world.settle().await;
+    assert_eq!((replicas(&world), published(&world)), (4, 3));
+    scale(&world, 3);
+    world.settle().await;
+    assert_eq!(
+        (replicas(&world), published(&world)),
+        (3, 3),
+        "nobody was told of names-3"
+    );
+    assert_eq!(uids(&world), before);
+}
+
+#[tokio::test]
+async fn replicas_edited_by_hand_are_put_back() {
+    let mut world = used(2).await;
+    for edited in [0, 5] {
+        world.edit::<StatefulSet>("mq/names", &json!({"spec": {"replicas": edited}}));
+        world.settle().await;
+        assert_eq!((replicas(&world), published(&world)), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_changed_image_restarts_one_name_server_at_a_time() {
+    let mut world = used(3).await;
+    let before = uids(&world);
+    change_image(&world, NEWER);
+    for _ in 0..30 {
+        world.reconcile_all().await.unwrap();
+        let ready = (0..3).filter(|ordinal| {
+            let pod = world.find::<Pod>(&format!("mq/names-{ordinal}"));
+            pod.is_some_and(|pod| rocketmq_operator::k8s::pod::ready(&pod))
+        });
+        assert!(ready.count() >= 2);
+        world.kubelet.step();
+    }
+    let after = uids(&world);
+    assert_eq!(after["orders-0-master-0"], before["orders-0-master-0"]);
+    for name in ["names-0", "names-1", "names-2"] {
+        assert_ne!(after[name], before[name]);
+        let pod = world.get::<Pod>(&format!("mq/{name}"));
+        assert_eq!(pod.spec.unwrap().containers[0].image.as_deref(), Some(NEWER));
+    }
+    says(&world, "Progressing=False Steady");
+    let deleted = |line: &&String| line.starts_with("delete Pod");
+    let writes = world.api.writes();
+    assert_eq!(writes.iter().filter(deleted).count(), 3, "{writes:#?}");
+    is_at_rest(&mut world).await;
+}
+
+#[tokio::test]
+async fn the_next_name_server_waits_until_the_one_before_lists_every_broker() {
+    let mut world = used(2).await;
+    change_image(&world, NEWER);
+    world.reconcile_all().await.unwrap();
+    world.kubelet.step();
+    world.reconcile_all().await.unwrap();
+    assert!(world.find::<Pod>("mq/names-1").is_none());
+    let first = uid(&world, "names-0");
+    world.kubelet.step();
+    world.kubelet.step();
+    world
+        .rocketmq
+        .strike_off(&address(&world, "names-1"), "orders-0", 0);
+    world.settle().await;
+    assert_eq!(uid(&world, "names-0"), first);
+    says(
+        &world,
+        "Progressing=True Rolling: 1 of 2 name servers run the newest template; names-0 is next once",
+    );
+    says(&world, "names-0 lists orders-0 id 0 at 198.19.0.");
+    says(&world, "names-1 does not");
+    world.rocketmq.register_all();
+    world.settle().await;
+    assert_ne!(uid(&world, "names-0"), first);
+    says(&world, "Progressing=False Steady");
+}
+
+#[tokio::test]
+async fn a_bad_image_stops_after_one_name_server_and_its_correction_heals() {
+    let mut world = serving(name_service("names").size(3)).await;
+    let before = uids(&world);
+    world.kubelet.cannot_pull("typo");
+    change_image(&world, "apache/rocketmq:typo");
+    world.settle().await;
+    let during = uids(&world);
+    assert_ne!(during["names-2"], before["names-2"]);
+    says(&world, "Degraded=True ImagePullFailed");
+    says(
+        &world,
+        "1 of 3 name servers run the newest template; names-1 is next once this has passed: names-2: its pod",
+    );
+    change_image(&world, "apache/rocketmq:5.5.0");
+    world.settle().await;
+    assert!(world.ready::<NameService>("mq/names"), "{:#?}", told(&world));
+    for name in ["names-0", "names-1"] {
+        assert_eq!(uid(&world, name), before[name]);
+    }
+    is_at_rest(&mut world).await;
+}
+
+#[tokio::test]
+async fn a_wish_for_a_restart_restarts_once_and_taking_it_back_restarts_nothing() {
+    let mut world = serving(name_service("names").size(2)).await;
+    let before = uids(&world);
+    let wish =
+        |value: Value| json!({"metadata": {"annotations": {"rocketmq.apache.org/restartedAt": value}}});
+    world.edit::<NameService>("mq/names", &wish(json!("today")));
+    world.settle().await;
+    let restarted = uids(&world);
+    for (name, uid) in &before {
+        assert_ne!(&restarted[name], uid);
+    }
+    world.edit::<NameService>("mq/names", &wish(Value::Null));
+    world.settle().await;
+    world.restart_operator();
+    world.settle().await;
+    assert_eq!(uids(&world), restarted);
+}
+
+#[tokio::test]
+async fn a_new_name_server_gets_the_order_topics_of_the_others() {
+    let mut world = serving(name_service("names").size(2)).await;
+    for topic in ["a", "b", "c"] {
+        put_order_topic(&world, 2, topic);
+    }
+    scale(&world, 3);
+    world.settle().await;
+    assert_eq!(order_topics(&world, "names-2").await, ["a", "b", "c"]);
+    assert_eq!(published(&world), 3);
+    world.delete::<Pod>("mq/names-0");
+    world.settle().await;
+    assert_eq!(order_topics(&world, "names-0").await, ["a", "b", "c"]);
+    change_image(&world, NEWER);
+    world.settle().await;
+    for name in ["names-0", "names-1", "names-2"] {
+        assert_eq!(order_topics(&world, name).await, ["a", "b", "c"], "{name}");
+    }
+    is_at_rest(&mut world).await;
+}
+
+#[tokio::test]
+async fn a_name_server_that_takes_no_order_topics_is_not_published_and_what_was_begun_is_continued() {
+    let mut world = serving(name_service("names")).await;
+    for topic in ["a", "b", "c"] {
+        put_order_topic(&world, 1, topic);
+    }
+    scale(&world, 2);
+    world.reconcile_name_service("mq/names").await.unwrap();
+    world.kubelet.step();
+    world.kubelet.step();
+    world
+        .rocketmq
+        .fails_at_change(2, rocketmq_operator::admin::fake::Moment::Before);
+    world.reconcile_name_service("mq/names").await.unwrap();
+    assert_eq!(order_topics(&world, "names-1").await, ["a"]);
+    assert_eq!(published(&world), 1);
+    says(
+        &world,
+        "names-1: has to be given 3 order topics of the others first",
+    );
+    says(&world, "Degraded=True OrderTopicsRefused");
+    world.settle().await;
+    assert_eq!(order_topics(&world, "names-1").await, ["a", "b", "c"]);
+    assert_eq!(published(&world), 2);
+}
+
+#[tokio::test]
+async fn a_user_that_deletes_an_order_topic_does_not_see_it_come_back() {
+    let mut world = serving(name_service("names").size(2)).await;
+    put_order_topic(&world, 2, "a");
+    world.settle().await;
+    delete_order_topic(&world, "names-1", "a").await;
+    world.rocketmq.forget_asked();
+    world.settle().await;
+    world.restart_operator();
+    world.settle().await;
+    assert!(order_topics(&world, "names-1").await.is_empty());
+    assert_eq!(changes_of_rocketmq(&world), 0);
+    delete_order_topic(&world, "names-0", "a").await;
+    change_image(&world, NEWER);
+    world.settle().await;
+    for name in ["names-0", "names-1"] {
+        assert!(order_topics(&world, name).await.is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_paused_name_service_neither_scales_nor_restarts_nor_is_given_order_topics() {
+    let mut world = used(2).await;
+    put_order_topic(&world, 2, "a");
+    let pause = |value: &str| json!({"metadata": {"annotations": {"rocketmq.apache.org/paused": value}}});
+    world.edit::<NameService>("mq/names", &pause("true"));
+    scale(&world, 3);
+    change_image(&world, NEWER);
+    world.delete::<Pod>("mq/names-1");
+    world.rocketmq.forget_asked();
+    world.settle().await;
+    assert_eq!((replicas(&world), published(&world)), (2, 2));
+    assert!(order_topics(&world, "names-1").await.is_empty());
+    says(&world, "Progressing=False Paused");
+    says(&world, "names-1: has to be given 1 order topics");
+    scale(&world, 1);
+    world.settle().await;
+    assert_eq!(published(&world), 2, "brokers are told nothing either");
+    world.edit::<NameService>("mq/names", &pause("false"));
+    scale(&world, 2);
+    world.settle().await;
+    assert_eq!(order_topics(&world, "names-1").await, ["a"]);
+    assert!(world.ready::<NameService>("mq/names"));
+}
+
+#[tokio::test]
+async fn changed_volume_claims_are_told_and_nothing_is_half_done() {
+    let claim = |size: &str| {
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"],
+            "storageClassName": "rocketmq-storage", "resources": {"requests": {"storage": size}}}}])
+    };
+    let names = name_service("names").size(2).with(|spec| {
+        spec.storage_mode = rocketmq_operator::api::StorageMode::StorageClass;
+        spec.volume_claim_templates = serde_json::from_value(claim("1Gi")).unwrap();
+    });
+    let mut world = serving(names).await;
+    let before = uids(&world);
+    world.edit::<NameService>(
+        "mq/names",
+        &json!({"spec": {"volumeClaimTemplates": claim("2Gi")}}),
+    );
+    change_image(&world, NEWER);
+    world.settle().await;
+    assert_eq!(uids(&world), before);
+    says(
+        &world,
+        "Progressing=True ChangePending: spec.volumeClaimTemplates",
+    );
+    is_at_rest(&mut world).await;
+    world.edit::<NameService>(
+        "mq/names",
+        &json!({"spec": {"volumeClaimTemplates": claim("1Gi")}}),
+    );
+    world.settle().await;
+    assert_ne!(uids(&world)["names-0"], before["names-0"]);
+    says(&world, "Progressing=False Steady");
+}
+
+/// A world in which name servers with order topics are to become three of a newer image.
+async fn changing() -> World {
+    let world = serving(name_service("names").size(2)).await;
+    world
+        .rocketmq
+        .broker(FakeBroker::master("stock-0").at("198.18.200.1:10911"));
+    put_order_topic(&world, 2, "a");
+    put_order_topic(&world, 2, "b");
+    world.edit::<NameService>(
+        "mq/names",
+        &json!({"spec": {"size": 3, "nameServiceImage": NEWER}}),
+    );
+    world
+}
+
+/// A world in which name servers with order topics are to become one.
+async fn shrinking() -> World {
+    let mut world = used(3).await;
+    put_order_topic(&world, 3, "a");
+    scale(&world, 1);
+    world.settle().await;
+    runs_with(&world, "orders", 1);
+    world.api.writes();
+    world
+}
+
+/// What there is, without addresses: these depend on how often pods were made.
+fn without_addresses(world: &World) -> Vec<Value> {
+    let mut snapshot = world.snapshot();
+    for object in &mut snapshot {
+        if object["kind"] == "Pod" {
+            object["status"] = Value::Null;
+        } else if object["kind"] == "NameService" {
+            let servers = object["status"]["nameServers"].as_array().unwrap().len();
+            object["status"]["nameServers"] = json!(servers);
+        }
+    }
+    snapshot
+}
+
+#[tokio::test]
+async fn an_operator_killed_after_any_write_ends_with_the_same_name_servers() {
+    for shrinks in [false, true] {
+        let start = || async {
+            if shrinks {
+                shrinking().await
+            } else {
+                changing().await
+            }
+        };
+        let mut calm = start().await;
+        calm.settle().await;
+        let writes = calm.api.writes().len();
+        assert!(writes >= 2, "{writes}");
+        for write in 1..=writes {
+            let mut world = start().await;
+            world.api.crash_after_write(write);
+            world.run_until_crash().await;
+            assert!(world.api.has_crashed(), "there was no write {write}");
+            world.api.heal();
+            world.restart_operator();
+            world.settle().await;
+            assert_eq!(
+                without_addresses(&world),
+                without_addresses(&calm),
+                "killed after write {write}"
+            );
+            for name in calm
+                .names::<Pod>()
+                .iter()
+                .filter(|name| name.starts_with("names"))
+            {
+                assert_eq!(
+                    order_topics(&world, name).await,
+                    order_topics(&calm, name).await,
+                    "{name}"
+                );
+            }
+            is_at_rest(&mut world).await;
+        }
+    }
+}
