@@ -29,6 +29,11 @@ impl Process {
         String::from_utf8_lossy(&command).replace('\0', " ")
     }
 
+    /// Its root directory, its pod's volumes included.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.0))
+    }
+
     /// Sends a signal by its name, as `KILL` or `STOP`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
