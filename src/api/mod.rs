@@ -18,6 +18,7 @@ mod lenient;
 )]
 mod name_service;
 mod rules;
+mod scale_in;
 mod schema;
 
 pub use broker::{Broker, BrokerSpec, BrokerStatus};
@@ -26,6 +27,7 @@ pub use fields::{
     ScaleIn, ScaleInPolicy, StorageMode,
 };
 pub use name_service::{NameService, NameServiceSpec, NameServiceStatus};
+pub use scale_in::{ScaleInPhase, ScaleInStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

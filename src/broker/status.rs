@@ -55,6 +55,7 @@ pub fn status(
         nodes,
         size: if accepted { valid.shape.groups } else { 0 },
         replica_per_group: accepted.then_some(valid.shape.replicas),
+        scale_in: broker.status.as_ref().and_then(|status| status.scale_in.clone()),
     }
 }
 
