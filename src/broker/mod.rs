@@ -1,5 +1,6 @@
 //! The `Broker` reconciler: observe, plan, apply, report.
 
+pub mod backlog;
 pub mod children;
 pub mod config;
 pub mod name_servers;
