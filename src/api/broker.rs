@@ -370,7 +370,7 @@ pub struct BrokerStatus {
 
     /// The group that leaves, as long as one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_in: Option<ScaleInStatus>,
+    pub scale_in: Option<Box<ScaleInStatus>>,
 
     /// Label selector of the pods, as the `scale` subresource shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

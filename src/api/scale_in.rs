@@ -8,9 +8,7 @@ use super::lenient::null_is_default;
 use super::schema::{brief, plain_enum};
 
 /// How far a leaving group is. In this order, and back to an earlier one if what was done there is undone.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = plain_enum)]
 pub enum ScaleInPhase {
     /// Topics that producers can write to in this group only are made elsewhere.
@@ -59,6 +57,10 @@ pub struct ScaleInStatus {
     pub backlog: Option<i64>,
 
     /// Whom it waits for, in words; at most five.
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub blockers: Vec<String>,
 }
