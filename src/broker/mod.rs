@@ -3,6 +3,7 @@
 pub mod backlog;
 pub mod children;
 pub mod config;
+pub mod leave;
 pub mod name_servers;
 pub mod observe;
 pub mod plan;
