@@ -39,8 +39,13 @@ pub struct Move {
 /// Looks at the group that is to leave, or was to.
 pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> Option<Drain> {
     let accepted = valid.accepted?;
-    let group = leave::next_group(valid.asked.groups, accepted.groups, valid.scale_in.as_ref())?;
-    let members = || observed.members.iter().filter(move |seen| seen.member.group == group);
+    let group = leave::next_group(valid.asked.groups, accepted.groups, valid.scale_in.as_deref())?;
+    let members = || {
+        observed
+            .members
+            .iter()
+            .filter(move |seen| seen.member.group == group)
+    };
     let master = members().find(|seen| seen.member.is_master());
     let replicas = members().filter(|seen| !seen.member.is_master());
     let who = Who {
@@ -48,8 +53,16 @@ pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> O
         broker_name: valid.broker_name(group),
     };
     let facts = master.and_then(|master| master.facts.as_ref());
-    let unseen = || format!("{} does not serve", Member { group, replica: 0 }.pod_name(&valid.name));
-    let ignore = valid.scale_in_options().ignore_consumer_groups.unwrap_or_default();
+    let unseen = || {
+        format!(
+            "{} does not serve",
+            Member { group, replica: 0 }.pod_name(&valid.name)
+        )
+    };
+    let ignore = valid
+        .scale_in_options()
+        .ignore_consumer_groups
+        .unwrap_or_default();
     let backlog = match facts {
         Some(facts) => backlog::look(admin, &facts.address, &who, &ignore)
             .await
@@ -84,11 +97,16 @@ pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> O
             broken: master
                 .and_then(|master| master.pod.as_deref())
                 .filter(|pod| pod::broken(pod))
-                .map(|_| format!("pod {} does not run", Member { group, replica: 0 }.pod_name(&valid.name))),
+                .map(|_| {
+                    format!(
+                        "pod {} does not run",
+                        Member { group, replica: 0 }.pod_name(&valid.name)
+                    )
+                }),
             replicas: presence(replicas),
             master: presence(master.into_iter()),
             listed: listed(valid, observed, group),
-            objects: members().any(|seen| seen.has_belongings) || observed.has_budget(group),
+            objects: members().any(|seen| seen.has_belongings) || observed.budgets.contains(&group),
         },
     })
 }
@@ -105,7 +123,10 @@ fn presence<'a>(members: impl Iterator<Item = &'a Seen>) -> Presence {
 fn listed(valid: &Valid, observed: &Observed, group: i32) -> Result<bool, String> {
     let mut listed = false;
     for view in &observed.views {
-        let info = view.lists.as_ref().map_err(|why| format!("{}: {why}", view.name))?;
+        let info = view
+            .lists
+            .as_ref()
+            .map_err(|why| format!("{}: {why}", view.name))?;
         listed |= info.brokers.contains_key(&valid.broker_name(group));
     }
     Ok(listed)
@@ -114,7 +135,12 @@ fn listed(valid: &Valid, observed: &Observed, group: i32) -> Result<bool, String
 /// A master that stays and takes writes: which one, where it answers, what topics it has.
 type Other = (Member, String, Topics);
 
-async fn others(valid: &Valid, observed: &Observed, group: i32, admin: &dyn Admin) -> Result<Vec<Other>, String> {
+async fn others(
+    valid: &Valid,
+    observed: &Observed,
+    group: i32,
+    admin: &dyn Admin,
+) -> Result<Vec<Other>, String> {
     let staying = observed
         .members
         .iter()
@@ -122,7 +148,10 @@ async fn others(valid: &Valid, observed: &Observed, group: i32, admin: &dyn Admi
     let mut others = Vec::new();
     for seen in staying {
         let pod = seen.member.pod_name(&valid.name);
-        let facts = seen.facts.as_ref().ok_or_else(|| format!("{pod} does not serve"))?;
+        let facts = seen
+            .facts
+            .as_ref()
+            .ok_or_else(|| format!("{pod} does not serve"))?;
         if facts.fenced() == Some(true) {
             continue;
         }
@@ -133,19 +162,15 @@ async fn others(valid: &Valid, observed: &Observed, group: i32, admin: &dyn Admi
     Ok(others)
 }
 
-async fn fenced(
-    observed: &Observed,
-    who: &Who,
-    topics: &Topics,
-    admin: &dyn Admin,
-) -> Result<bool, String> {
+async fn fenced(observed: &Observed, who: &Who, topics: &Topics, admin: &dyn Admin) -> Result<bool, String> {
     let names: Vec<_> = topics.topics.keys().take(SAMPLE).collect();
     let mut views = Vec::new();
     for view in &observed.views {
         let Some(address) = view.address.as_deref() else {
             return Err(format!("{} has no address", view.name));
         };
-        let routes = join_all(names.iter().map(|name| admin.route(address, name))).await;
+        let routes: Vec<_> = names.iter().map(|name| admin.route(address, name)).collect();
+        let routes = join_all(routes).await;
         views.push((view.name.clone(), routes));
     }
     leave::fenced(&who.broker_name, &views)
@@ -193,7 +218,10 @@ async fn lacking_groups(
     to: &str,
     admin: &dyn Admin,
 ) -> Result<Vec<SubscriptionGroup>, admin::Error> {
-    let (from, to) = (admin.subscription_groups(from).await?, admin.subscription_groups(to).await?);
+    let (from, to) = (
+        admin.subscription_groups(from).await?,
+        admin.subscription_groups(to).await?,
+    );
     Ok(backlog::missing_groups(&from, &to))
 }
 
@@ -223,7 +251,9 @@ pub async fn strike_off(
         let (Some(address), Ok(info)) = (view.address.as_deref(), &view.lists) else {
             continue;
         };
-        let Some(data) = info.brokers.get(&name) else { continue };
+        let Some(data) = info.brokers.get(&name) else {
+            continue;
+        };
         for (id, broker) in &data.addresses {
             let registration = Registration {
                 cluster: data.cluster.clone(),
