@@ -21,6 +21,7 @@ use super::fields::{
 use super::lenient::{self, blank_is_none, null_is_default};
 use super::rollout::RolloutStatus;
 use super::rules;
+use super::scale_in::ScaleInStatus;
 use super::schema::{brief, broker_spec, no_nulls, short_claim_names};
 
 /// What a Broker should be: `size` groups of one master and `replicaPerGroup` replicas.
@@ -373,6 +374,10 @@ pub struct BrokerStatus {
     /// Number of replicas in each group in service. Absent as long as none is, and in what the Go operator wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica_per_group: Option<i32>,
+
+    /// The group that leaves, as long as one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_in: Option<Box<ScaleInStatus>>,
 
     /// Label selector of the pods, as the `scale` subresource shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,6 +19,7 @@ mod lenient;
 mod name_service;
 mod rollout;
 mod rules;
+mod scale_in;
 mod schema;
 
 pub use broker::{Broker, BrokerSpec, BrokerStatus};
@@ -28,6 +29,7 @@ pub use fields::{
 };
 pub use name_service::{NameService, NameServiceSpec, NameServiceStatus};
 pub use rollout::RolloutStatus;
+pub use scale_in::{ScaleInPhase, ScaleInStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

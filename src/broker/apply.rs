@@ -1,17 +1,22 @@
 //! Carries out a plan: every write of a `Broker` but its status.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
 use super::children::{self, Kept};
 use super::config::{Ports, UserConfig};
+use super::drain::{self, Drain};
+use super::leave;
+use super::observe::Observed;
 use super::open;
 use super::plan::{Plan, SetPlan};
 use super::retire::Retire;
 use super::roll::Roll;
 use super::status::Done;
 use super::valid::{Member, Valid};
-use crate::admin::{Admin, confirm};
+use crate::admin::{self, Admin, confirm};
+use crate::api::ScaleInPhase;
 use crate::context::{self, Context};
 use crate::error::{Class, Error};
 use crate::k8s::apply::{Hand, remove};
@@ -24,7 +29,7 @@ use crate::workload::set::{self, Verdict};
 pub(super) async fn apply(
     valid: &Valid,
     user: &UserConfig,
-    plan: &Plan,
+    (plan, observed): (&Plan, &Observed),
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Result<Done, Error> {
     let mut hand = Hand::new(ctx, &valid.target);
@@ -48,7 +53,8 @@ pub(super) async fn apply(
     hand.ensure(&children::start_script(valid), map).await?;
     hand.ensure(&children::name_servers(valid, list, &plan.live), map)
         .await?;
-    for group in 0..valid.shape.groups {
+    let master = |group| Member { group, replica: 0 };
+    for group in (0..valid.shape.groups).filter(|group| !plan.leaves(master(*group))) {
         hand.ensure(&children::disruption_budget(valid, group), budget)
             .await?;
     }
@@ -61,11 +67,39 @@ pub(super) async fn apply(
     for (member, step) in &plan.leaving {
         retire(&mut hand, valid, user, (*member, *step), ctx).await?;
     }
-    let refused = told(valid, plan, admin).await;
+    let mut refused = told(valid, plan, admin).await;
+    if let (Some(step), Some(drain)) = (&plan.scale_in, &observed.drain) {
+        let said = scale_in(valid, observed, (step, drain), (ctx, admin)).await?;
+        refused.extend(said.err().map(|err| err.to_string()));
+    }
     Ok(Done {
         foreign: hand.foreign,
         refused,
     })
+}
+
+/// What is done for the group that leaves beside stopping its brokers. The inner error is what RocketMQ says to it.
+async fn scale_in(
+    valid: &Valid,
+    observed: &Observed,
+    (step, drain): (&leave::Step, &Drain),
+    (ctx, admin): (&Context, &dyn Admin),
+) -> Result<Result<(), admin::Error>, Error> {
+    if step.remove {
+        let budget = children::budget_name(valid, drain.group);
+        remove::<PodDisruptionBudget>(ctx, &valid.target, &budget).await?;
+    }
+    if step.unregister {
+        return Ok(drain::strike_off(valid, observed, drain.group, admin).await);
+    }
+    let moving = step
+        .memory
+        .as_ref()
+        .is_some_and(|memory| memory.phase <= ScaleInPhase::Fencing);
+    if moving {
+        return Ok(drain::carry(valid, &drain.moves, admin).await);
+    }
+    Ok(Ok(()))
 }
 
 /// One step of a broker that leaves. What becomes of its claims is that of scaling, not of deleting the `Broker`: its

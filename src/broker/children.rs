@@ -137,10 +137,16 @@ pub fn member_service(valid: &Valid, ports: Ports, member: Member, address: Opti
     service
 }
 
+/// The name of a group's disruption budget.
+#[must_use]
+pub fn budget_name(valid: &Valid, group: i32) -> String {
+    format!("{}-{group}-group", valid.name)
+}
+
 /// At most one member of a group is evicted at a time, and a broken one never holds up a node's drain.
 #[must_use]
 pub fn disruption_budget(valid: &Valid, group: i32) -> PodDisruptionBudget {
-    let name = format!("{}-{group}-group", valid.name);
+    let name = budget_name(valid, group);
     PodDisruptionBudget {
         metadata: valid.target.meta(&name, group_labels(valid, group)),
         spec: Some(PodDisruptionBudgetSpec {

@@ -1,8 +1,11 @@
 //! The `Broker` reconciler: observe, plan, apply, report.
 
+pub mod backlog;
 pub mod children;
 pub mod config;
 pub mod credentials;
+pub mod drain;
+pub mod leave;
 pub mod live;
 pub mod name_servers;
 pub mod observe;
@@ -81,7 +84,7 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
     let done = if valid.switches.paused {
         Done::default()
     } else {
-        apply::apply(&valid, &user, &plan, (&ctx, &*admin)).await?
+        apply::apply(&valid, &user, (&plan, &observed), (&ctx, &*admin)).await?
     };
     let status = report(
         &broker,

@@ -1,6 +1,6 @@
 //! What there is: sets, pods and addresses as Kubernetes tells, brokers as every name server and they themselves tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::children;
 use super::config::UserConfig;
+use super::drain::{self, Drain};
 use super::live;
 use super::name_servers::{NameServer, NameServers};
 use super::open::{self, Openings};
@@ -30,6 +31,10 @@ pub struct Observed {
     pub name_server_list: Option<String>,
     /// What groups that are being opened still lack.
     pub openings: Openings,
+    /// The groups that have a disruption budget.
+    pub budgets: BTreeSet<i32>,
+    /// The group that leaves, if one does.
+    pub drain: Option<Drain>,
 }
 
 /// One broker as it is.
@@ -138,9 +143,21 @@ pub async fn observe(
         views,
         name_server_list: list.and_then(|map| map.annotations().get(NAME_SERVERS).cloned()),
         openings: Openings::new(),
+        budgets: budgets(valid, ctx),
+        drain: None,
     };
     observed.openings = open::observe(valid, &observed, admin).await;
+    observed.drain = drain::observe(valid, &observed, admin).await;
     observed
+}
+
+fn budgets(valid: &Valid, ctx: &Context) -> BTreeSet<i32> {
+    let has = |group: &i32| {
+        let name = children::budget_name(valid, *group);
+        let found = context::get(&ctx.stores.disruption_budgets, &valid.target.namespace, &name);
+        found.is_some_and(|budget| valid.target.owns(&budget.metadata))
+    };
+    (0..valid.shape.groups).filter(has).collect()
 }
 
 /// Brokers are looked at closely until all is as the spec asks, and again as soon as it is not.
@@ -157,6 +174,7 @@ fn look(valid: &Valid, name_servers: Option<&NameServers>, ctx: &Context) -> Loo
     };
     if valid.was_ready
         && valid.rollout.is_none()
+        && valid.scale_in.is_none()
         && valid.is_observed
         && valid.told.as_deref() == list
         && !opening()

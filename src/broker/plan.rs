@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::children::{self, BrokerSet, Kept};
 use super::config::UserConfig;
+use super::leave::{self, Stop};
 use super::live::{self, Gate, Live, Push};
 use super::observe::{Observed, Seen};
 use super::open::{self, Missing};
@@ -19,6 +20,9 @@ use super::valid::{Member, Valid};
 use crate::api::RolloutStatus;
 use crate::k8s::labels::{OPENING, RESTARTED_AT};
 use crate::workload::set::{self, Verdict};
+
+/// `spec.scaleIn.timeoutSeconds` where it is not given.
+const DRAIN_SECONDS: i64 = 3600;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,8 @@ pub struct Plan {
     pub pushes: Vec<Push>,
     /// New groups that are not written to yet.
     pub openings: Vec<Opening>,
+    /// What is done with the group that leaves.
+    pub scale_in: Option<leave::Step>,
     /// Brokers that leave, with the next step of each.
     pub leaving: Vec<(Member, Retire)>,
     /// The next step of the rolling restart.
@@ -87,6 +93,12 @@ impl Plan {
         self.sets.iter().any(|set| set.verdict == Verdict::Create)
     }
 
+    /// Whether that group is the one that leaves.
+    fn drains(&self, observed: &Observed, group: i32) -> bool {
+        let memory = self.scale_in.as_ref().and_then(|step| step.memory.as_ref());
+        memory.is_some() && observed.drain.as_ref().is_some_and(|drain| drain.group == group)
+    }
+
     /// Whether that broker is on its way out.
     #[must_use]
     pub fn leaves(&self, member: Member) -> bool {
@@ -117,7 +129,8 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
         ..Plan::default()
     };
     let stages = stages(valid, observed);
-    let surplus = |seen: &Seen| seen.member.replica > valid.asked.replicas;
+    plan.scale_in = scale_in(valid, observed, now);
+    let surplus = |seen: &Seen| seen.member.replica > valid.asked.replicas || stopped(valid, seen.member);
     for seen in observed.members.iter().filter(|seen| !surplus(seen)) {
         match address(valid, seen) {
             Some(ip) => {
@@ -131,7 +144,8 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
             plan.replace.extend(set::outdated_broken(live, &pods).cloned());
         }
     }
-    let candidates = candidates(observed, &plan.sets, list);
+    let mut candidates = candidates(observed, &plan.sets, list);
+    candidates.retain(|candidate| !plan.drains(observed, candidate.seen.member.group));
     let known = roll::Known {
         valid,
         observed,
@@ -146,7 +160,8 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
     let fenced = |group: i32| {
         let master = Member { group, replica: 0 };
         let rolled = plan.rollout.as_ref().map(|rollout| rollout.pod.as_str());
-        stages.contains_key(&master) || rolled == Some(&master.pod_name(&valid.name))
+        let drained = plan.scale_in.as_ref().is_some_and(|step| step.fence) && plan.drains(observed, group);
+        stages.contains_key(&master) || rolled == Some(&master.pod_name(&valid.name)) || drained
     };
     let live = observed.members.iter().map(|seen| {
         let gate = if fenced(seen.member.group) {
@@ -160,7 +175,53 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
     plan.pushes = live::pushes(observed, &plan.live, list);
     plan.openings = openings(observed, &stages);
     plan.leaving = retire::replicas(valid, observed, |group| plan.counts_on_replicas(observed, group));
+    plan.leaving
+        .extend(leavers(valid, observed, plan.scale_in.as_ref()));
     plan
+}
+
+/// The next step of the group that leaves.
+fn scale_in(valid: &Valid, observed: &Observed, now: &Time) -> Option<leave::Step> {
+    let drain = observed.drain.as_ref()?;
+    let options = valid.scale_in_options();
+    Some(leave::step(&leave::Leaving {
+        broker_name: &valid.broker_name(drain.group),
+        group: drain.group,
+        asked: valid.asked.groups,
+        memory: valid.scale_in.as_deref(),
+        policy: options.policy.unwrap_or_default(),
+        timeout_seconds: options.timeout_seconds.unwrap_or(DRAIN_SECONDS),
+        now,
+        seen: &drain.seen,
+    }))
+}
+
+/// Whether the group of this broker is remembered to be stopped: it is not made again.
+fn stopped(valid: &Valid, member: Member) -> bool {
+    let memory = valid.scale_in.as_ref();
+    memory.is_some_and(|memory| memory.group == member.group && !leave::keeps_sets(memory.phase))
+}
+
+/// The brokers of the group that leaves, once they may stop.
+fn leavers(valid: &Valid, observed: &Observed, step: Option<&leave::Step>) -> Vec<(Member, Retire)> {
+    let members = observed.members.iter().filter(|seen| stopped(valid, seen.member));
+    members
+        .filter(|seen| seen.member.replica <= valid.asked.replicas)
+        .map(|seen| {
+            let stops = match step.and_then(|step| step.stop) {
+                Some(Stop::Replicas) => !seen.member.is_master(),
+                Some(Stop::Master) => seen.member.is_master(),
+                None => false,
+            };
+            let removes = step.is_some_and(|step| step.remove);
+            let next = match retire::step(valid, observed, seen) {
+                Retire::Stop if !stops => Retire::Wait,
+                Retire::Remove if !removes => Retire::Wait,
+                next => next,
+            };
+            (seen.member, next)
+        })
+        .collect()
 }
 
 /// The master that is restarted next, if one is: what is known of its topics decides how.

@@ -62,8 +62,25 @@ pub fn status(
         nodes,
         size: shape.map_or(0, |shape| shape.groups),
         replica_per_group: shape.map(|shape| shape.replicas),
-        rollout: seen.plan.rollout.clone(),
+        rollout: remembered(valid, &valid.rollout, seen.plan.rollout.clone()),
+        scale_in: remembered(
+            valid,
+            &valid.scale_in,
+            seen.plan
+                .scale_in
+                .as_ref()
+                .and_then(|step| step.memory.clone().map(Box::new)),
+        ),
         name_servers: told.map(ToOwned::to_owned).or_else(|| valid.told.clone()),
+    }
+}
+
+/// While a `Broker` is paused nothing goes on, so nothing else is to be remembered.
+fn remembered<T: Clone>(valid: &Valid, before: &Option<T>, next: Option<T>) -> Option<T> {
+    if valid.switches.paused {
+        before.clone()
+    } else {
+        next
     }
 }
 
@@ -79,6 +96,14 @@ fn accepted(valid: &Valid, seen: &Reconciled<'_>) -> Option<Shape> {
             .filter(|seen| seen.member.group == group)
             .all(|seen| seen.set.is_some())
     };
+    if let (Some(step), Some(drain)) = (&seen.plan.scale_in, &seen.observed.drain)
+        && (step.gone || step.anew)
+    {
+        return Some(Shape {
+            groups: drain.group,
+            ..before
+        });
+    }
     let mut groups = before.groups;
     while groups < valid.shape.groups && there(groups) {
         groups += 1;
@@ -232,6 +257,14 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
     if let Some(says) = rolling(valid, seen.plan) {
         return says;
     }
+    if let Some(step) = seen
+        .plan
+        .scale_in
+        .as_ref()
+        .filter(|step| !step.progress.is_empty())
+    {
+        return Says::yes("ScalingIn", &step.progress);
+    }
     if let Some((member, step)) = seen.plan.leaving.first() {
         let words = match step {
             Retire::Stop => "is being stopped",
@@ -341,6 +374,14 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
         return Says::yes(trouble.reason, trouble.message);
     }
     if let Roll::Held { reason, message } = &seen.plan.roll {
+        return Says::yes(reason, message);
+    }
+    if let Some((reason, message)) = seen
+        .plan
+        .scale_in
+        .as_ref()
+        .and_then(|step| step.degraded.as_ref())
+    {
         return Says::yes(reason, message);
     }
     if let Some(stuck) = stuck_opening(seen) {

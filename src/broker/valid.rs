@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::NodeSelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::api::{Broker, BrokerSpec, ClusterMode, RolloutStatus};
+use crate::api::{Broker, BrokerSpec, ClusterMode, RolloutStatus, ScaleIn, ScaleInStatus};
 use crate::error::Error;
 use crate::k8s::Target;
 use crate::k8s::conditions::{self, READY};
@@ -148,6 +148,8 @@ pub struct Valid {
     pub switches: Switches,
     /// The master that is being restarted, as the status remembers.
     pub rollout: Option<RolloutStatus>,
+    /// The group that leaves, as the status remembers.
+    pub scale_in: Option<Box<ScaleInStatus>>,
     /// The pod whose messages the user gives up, by annotation.
     pub accepts_loss: Option<String>,
     /// When the user last asked for a restart of every broker, by annotation.
@@ -213,6 +215,7 @@ impl Valid {
             created: broker.creation_timestamp(),
             switches: Switches::of(broker.annotations()),
             rollout: status.and_then(|status| status.rollout.clone()),
+            scale_in: status.and_then(|status| status.scale_in.clone()),
             accepts_loss: broker.annotations().get(ACCEPT_LOSS).cloned(),
             restarted_at: broker.annotations().get(RESTARTED_AT).cloned(),
             spec: spec.clone(),
@@ -228,6 +231,12 @@ impl Valid {
     #[must_use]
     pub fn broker_name(&self, group: i32) -> String {
         format!("{}-{group}", self.name)
+    }
+
+    /// `spec.scaleIn`, or its defaults.
+    #[must_use]
+    pub fn scale_in_options(&self) -> ScaleIn {
+        self.spec.scale_in.clone().unwrap_or_default()
     }
 
     /// Whether the spec lets brokers run on one node only.

@@ -190,6 +190,16 @@ impl FakeBroker {
         self
     }
 
+    /// As [`FakeBroker::online`], where every client gets every message and keeps its offsets itself.
+    #[must_use]
+    pub fn broadcasting(self, group: &str, client: &str, topics: &[&str]) -> Self {
+        let mut broker = self.online(group, client, topics);
+        if let Some(connection) = broker.online.get_mut(group) {
+            connection.message_model = Some("BROADCASTING".to_owned());
+        }
+        broker
+    }
+
     /// Nobody of that group is connected.
     #[must_use]
     pub fn offline(mut self, group: &str) -> Self {

@@ -1,0 +1,504 @@
+//! What a group's master still holds for somebody: read from the broker, then computed without it.
+//!
+//! Reading goes from where messages come from to where they go: offsets and timers before queues. A message that moves
+//! meanwhile is then counted twice, never not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
+use crate::admin::{
+    Admin, Attributes, ConsumerOffsets, Error, QueueOffsets, RuntimeInfo, SubscriptionGroup,
+    SubscriptionGroups, TopicConfig, Topics, confirm, perm,
+};
+
+/// Requests to one broker that are under way at once.
+const AT_ONCE: usize = 16;
+/// Blockers that are named, and looked into.
+pub const NAMED: usize = 5;
+
+const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
+const HALF_GROUP: &str = "CID_RMQ_SYS_TRANS";
+const REVIVE_TOPIC: &str = "rmq_sys_REVIVE_LOG_";
+const REVIVE_GROUP: &str = "CID_RMQ_SYS_REVIVE_GROUP";
+
+/// Which group of brokers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// `brokerClusterName`.
+    pub cluster: String,
+    /// `brokerName`.
+    pub broker_name: String,
+}
+
+/// What a topic is to one who waits for it to be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    User,
+    /// Messages that a group is to consume again.
+    Retry,
+    /// Transactions whose producers have not decided yet.
+    Half,
+    /// What was popped and by when it is to be acknowledged (5.x).
+    Revive,
+    /// Dead letters, which nobody waits for, and what RocketMQ has for itself.
+    Other,
+}
+
+impl Who {
+    fn kind(&self, topic: &str) -> Kind {
+        if is_dead_letter_topic(topic) {
+            Kind::Other
+        } else if is_retry_topic(topic) {
+            Kind::Retry
+        } else if topic == HALF_TOPIC {
+            Kind::Half
+        } else if topic.strip_prefix(REVIVE_TOPIC) == Some(&self.cluster) {
+            Kind::Revive
+        } else if is_system_topic(topic, &self.cluster, &self.broker_name) {
+            Kind::Other
+        } else {
+            Kind::User
+        }
+    }
+}
+
+/// What a master said of its messages, complete: where anything could not be read, there are no facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Whose they are.
+    pub who: Who,
+    /// By topic and queue id, of every topic that counts.
+    pub queues: BTreeMap<String, BTreeMap<i32, QueueOffsets>>,
+    /// How far groups are.
+    pub offsets: ConsumerOffsets,
+    /// By topic: the groups that subscribe to it and have no offset of it, but for those that broadcast.
+    pub newcomers: BTreeMap<String, BTreeSet<String>>,
+    /// What the broker says of its timers.
+    pub runtime: RuntimeInfo,
+}
+
+/// What a master still holds for somebody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many messages ever came into the topics that count. As long as it stays the same nothing arrives.
+    pub written: i64,
+    /// Messages that groups are still to consume, each counted for each group.
+    pub unconsumed: i64,
+    /// Messages whose time is to come.
+    pub delayed: i64,
+    /// Messages of transactions that are open.
+    pub half: i64,
+    /// Bytes of the commit log whose messages do not stand in their queues yet.
+    pub undispatched: i64,
+    /// Who has still to consume, most messages first.
+    pub blockers: Vec<Blocker>,
+}
+
+/// A group that has still to consume of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// The consumer group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// How many messages.
+    pub messages: i64,
+    /// When the last message that it consumed came, milliseconds since 1970: about when it last committed, where it kept
+    /// up. None if unknown.
+    pub last_commit_ms: Option<i64>,
+}
+
+/// Reads how much a master holds and whom it waits for: [`read`], [`backlog`], and how old the commits of the groups are
+/// that are named. An error is never "nothing".
+pub async fn look(admin: &dyn Admin, address: &str, who: &Who, ignore: &[String]) -> Result<Backlog, Error> {
+    let facts = read(admin, address, who).await?;
+    let mut found = backlog(&facts, ignore);
+    for blocker in found.blockers.iter_mut().take(NAMED) {
+        let stats = admin
+            .consume_stats(address, &blocker.group, Some(&blocker.topic))
+            .await?;
+        let times = stats.queues.values().map(|queue| queue.last_timestamp_ms);
+        blocker.last_commit_ms = times.max().filter(|time| *time > 0);
+    }
+    Ok(found)
+}
+
+/// What all of these answer, a few asked at a time; the first error ends it.
+async fn some_at_once<T: Send>(asked: Vec<BoxFuture<'_, Result<T, Error>>>) -> Result<Vec<T>, Error> {
+    stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Reads what the master at `address`, as `host:port`, holds; an [`Error::AnotherBroker`] if it is not that master.
+pub async fn read(admin: &dyn Admin, address: &str, who: &Who) -> Result<Facts, Error> {
+    confirm(admin, address, &who.broker_name, 0).await?;
+    let topics = admin.topics(address).await?;
+    let offsets = admin.consumer_offsets(address).await?;
+    let runtime = timers(admin, address).await?;
+    let counted = topics
+        .topics
+        .values()
+        .filter(|topic| who.kind(&topic.name) != Kind::Other);
+    let queues = counted.clone().map(|topic| {
+        let topic = topic.name.as_str();
+        async move {
+            let queues = admin.topic_stats(address, topic).await?;
+            Ok(queues.map(|queues| (topic.to_owned(), queues)))
+        }
+        .boxed()
+    });
+    let queues: Vec<_> = some_at_once(queues.collect()).await?;
+    let mut facts = Facts {
+        who: who.clone(),
+        queues: queues.into_iter().flatten().collect(),
+        offsets,
+        newcomers: BTreeMap::new(),
+        runtime,
+    };
+    let narrowed: Vec<_> = counted
+        .filter(|topic| topic.read_queues > topic.write_queues)
+        .collect();
+    facts.newcomers = newcomers(admin, address, &facts, &narrowed).await?;
+    let shut = shut_queues(admin, address, &facts, &narrowed).await?;
+    for (topic, id, queue) in shut {
+        facts.queues.entry(topic).or_default().insert(id, queue);
+    }
+    Ok(facts)
+}
+
+/// Everything the broker says of its timers must be there to read: what is not would count as nothing.
+async fn timers(admin: &dyn Admin, address: &str) -> Result<RuntimeInfo, Error> {
+    let runtime = admin.runtime_info(address).await?;
+    let of_levels = runtime
+        .0
+        .keys()
+        .filter(|key| key.starts_with("scheduleMessageOffset_"));
+    let of_timer = ["timerOffsetBehind", "timerCongestNum", "timerReadBehind"];
+    let reason = if runtime.delayed().len() != of_levels.count() {
+        "a scheduleMessageOffset is not two numbers"
+    } else if runtime.timer().is_none() && of_timer.iter().any(|key| runtime.0.contains_key(*key)) {
+        "timerOffsetBehind, timerCongestNum and timerReadBehind are not all numbers"
+    } else if runtime.dispatch_behind_bytes().is_none() {
+        "dispatchBehindBytes is not a number"
+    } else {
+        return Ok(runtime);
+    };
+    Err(Error::Malformed {
+        address: address.to_owned(),
+        request: "GET_BROKER_RUNTIME_INFO",
+        reason: reason.to_owned(),
+    })
+}
+
+/// The groups that subscribe to topics with messages and have not consumed of them yet. Clients that are broadcast to keep
+/// their offsets themselves: RocketMQ counts them nowhere, and so do we.
+async fn newcomers(
+    admin: &dyn Admin,
+    address: &str,
+    facts: &Facts,
+    narrowed: &[&TopicConfig],
+) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+    let asked = facts.queues.iter().filter(|(topic, queues)| {
+        let holds = queues.values().any(|queue| queue.max > queue.min);
+        let may_hold = narrowed.iter().any(|narrowed| narrowed.name == **topic);
+        facts.who.kind(topic) == Kind::User && (holds || may_hold)
+    });
+    let subscribed = asked.map(|(topic, _)| {
+        async move {
+            let mut groups = admin.consumer_groups_of(address, topic).await?;
+            groups.retain(|group| is_consumer(group) && facts.offsets.of(topic, group).is_none());
+            Ok((topic.clone(), groups.into_iter().collect::<BTreeSet<_>>()))
+        }
+        .boxed()
+    });
+    let subscribed = some_at_once(subscribed.collect()).await?;
+    let mut subscribed: BTreeMap<_, _> = subscribed.into_iter().collect();
+    let groups: BTreeSet<String> = subscribed.values().flatten().cloned().collect();
+    let broadcast = groups.iter().map(|group| {
+        async move {
+            let connection = admin.consumer_connection(address, group).await?;
+            let model = connection.and_then(|connection| connection.message_model);
+            Ok((model.as_deref() == Some("BROADCASTING")).then_some(group))
+        }
+        .boxed()
+    });
+    let broadcast = some_at_once(broadcast.collect()).await?;
+    for groups in subscribed.values_mut() {
+        groups.retain(|group| !broadcast.contains(&Some(group)));
+    }
+    Ok(subscribed)
+}
+
+/// Queues that are read and no longer written to, which `GET_TOPIC_STATS_INFO` leaves out (`AdminBrokerProcessor`): where
+/// they end is told for each group. Where they begin is not, so they count from 0.
+async fn shut_queues(
+    admin: &dyn Admin,
+    address: &str,
+    facts: &Facts,
+    narrowed: &[&TopicConfig],
+) -> Result<Vec<(String, i32, QueueOffsets)>, Error> {
+    let mut shut = Vec::new();
+    for topic in narrowed {
+        for group in facts.groups_of(&topic.name, &[]) {
+            let stats = admin.consume_stats(address, &group, Some(&topic.name)).await?;
+            shut.extend(stats.queues.iter().filter_map(|(queue, progress)| {
+                let offsets = QueueOffsets {
+                    min: 0,
+                    max: progress.broker_offset,
+                    last_update_ms: 0,
+                };
+                (queue.id >= topic.write_queues).then(|| (topic.name.clone(), queue.id, offsets))
+            }));
+        }
+    }
+    Ok(shut)
+}
+
+/// Whether it is a group of users' consumers. From 5.1.0 brokers keep how far clients are that are broadcast to, as a group
+/// `GROUP@broadcast` (`BroadcastOffsetManager`).
+fn is_consumer(group: &str) -> bool {
+    !is_system_group(group) && !group.contains('@')
+}
+
+impl Facts {
+    /// The groups that are to consume a topic. A topic of messages to be retried is its own group's only.
+    fn groups_of(&self, topic: &str, ignore: &[String]) -> Vec<String> {
+        match self.who.kind(topic) {
+            Kind::User => {
+                let consumed = self.offsets.groups_of(topic).filter(|group| is_consumer(group));
+                let newcomers = self.newcomers.get(topic).into_iter().flatten();
+                let all: BTreeSet<_> = consumed.chain(newcomers.map(String::as_str)).collect();
+                all.into_iter().map(ToOwned::to_owned).collect()
+            }
+            Kind::Retry => {
+                let owner = Some(self.retries_for(topic, ignore)).filter(|group| is_consumer(group));
+                owner.into_iter().collect()
+            }
+            Kind::Half => vec![HALF_GROUP.to_owned()],
+            Kind::Revive | Kind::Other => Vec::new(),
+        }
+    }
+
+    /// Whose messages are retried there: `%RETRY%GROUP`, and for messages that were popped also `%RETRY%GROUP_TOPIC` and
+    /// `%RETRY%GROUP+TOPIC` (5.x `KeyBuilder`).
+    fn retries_for(&self, topic: &str, ignore: &[String]) -> String {
+        let name = topic.strip_prefix("%RETRY%").unwrap_or(topic);
+        let consumed = self.offsets.topics.values().flat_map(BTreeMap::keys);
+        let known: BTreeSet<&String> = consumed
+            .chain(self.newcomers.values().flatten())
+            .chain(ignore)
+            .collect();
+        let popped_by = |group: &str| {
+            let rest = name.strip_prefix(group)?;
+            let topic = rest.strip_prefix(['_', '+'])?;
+            self.queues.contains_key(topic).then(|| group.to_owned())
+        };
+        if known.iter().any(|group| *group == name) {
+            return name.to_owned();
+        }
+        let by_length = known
+            .iter()
+            .filter_map(|group| popped_by(group))
+            .max_by_key(String::len);
+        by_length.unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The messages of a topic that a group is still to consume. What it has no offset of it has not begun; what is older
+    /// than the first message is gone.
+    fn lag(&self, topic: &str, group: &str) -> i64 {
+        let consumed = self.offsets.of(topic, group);
+        let queues = self.queues.get(topic).into_iter().flatten();
+        let behind = queues.map(|(id, queue)| {
+            let next = consumed.and_then(|offsets| offsets.get(id)).copied();
+            let next = next.unwrap_or(queue.min).max(queue.min);
+            queue.max.saturating_sub(next).max(0)
+        });
+        behind.fold(0, i64::saturating_add)
+    }
+
+    /// What shows that something moves in a topic. A revive log also moves when the broker works it off: its offset is that
+    /// of the last check point, not of the acknowledgements behind it, so it never reaches the end (5.x
+    /// `PopReviveService`), and only that it stands still tells that it is done.
+    fn moved(&self, topic: &str) -> i64 {
+        let queues = self.queues.get(topic).into_iter().flat_map(BTreeMap::values);
+        let revived = self
+            .offsets
+            .of(topic, REVIVE_GROUP)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        let ends = queues.map(|queue| queue.max);
+        match self.who.kind(topic) {
+            Kind::User | Kind::Retry => ends.fold(0, i64::saturating_add),
+            Kind::Revive => ends.chain(revived.copied()).fold(0, i64::saturating_add),
+            Kind::Half | Kind::Other => 0,
+        }
+    }
+}
+
+/// What a master still holds, but for the groups to be ignored and what they are to retry.
+#[must_use]
+pub fn backlog(facts: &Facts, ignore: &[String]) -> Backlog {
+    let timer = facts.runtime.timer().unwrap_or_default();
+    let mut found = Backlog {
+        delayed: facts
+            .runtime
+            .delayed_backlog()
+            .saturating_add(timer.offset_behind.max(0))
+            .saturating_add(timer.congested.max(0)),
+        undispatched: facts.runtime.dispatch_behind_bytes().unwrap_or_default().max(0),
+        ..Backlog::default()
+    };
+    for topic in facts.queues.keys() {
+        found.written = found.written.saturating_add(facts.moved(topic));
+        for group in facts.groups_of(topic, ignore) {
+            let messages = facts.lag(topic, &group);
+            if messages == 0 || ignore.contains(&group) {
+                continue;
+            }
+            let sum = match facts.who.kind(topic) {
+                Kind::Half => &mut found.half,
+                _ => &mut found.unconsumed,
+            };
+            *sum = sum.saturating_add(messages);
+            found.blockers.push(Blocker {
+                group,
+                topic: topic.clone(),
+                messages,
+                last_commit_ms: None,
+            });
+        }
+    }
+    let place = |one: &Blocker| (-one.messages, one.group.clone(), one.topic.clone());
+    found.blockers.sort_by_key(place);
+    found
+}
+
+impl Backlog {
+    /// Messages that nobody has had yet.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.unconsumed
+            .saturating_add(self.delayed)
+            .saturating_add(self.half)
+    }
+
+    /// Whether nothing is left for anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.total() == 0 && self.undispatched == 0
+    }
+
+    /// Whom it waits for, in words that change only when the numbers do; at most [`NAMED`].
+    #[must_use]
+    pub fn words(&self, now: &Time) -> Vec<String> {
+        let delayed = (self.delayed > 0).then(|| format!("{} delayed", messages(self.delayed)));
+        let groups = self.blockers.iter().map(|blocker| {
+            let (group, topic) = (&blocker.group, &blocker.topic);
+            let age = age(now.0.as_millisecond(), blocker.last_commit_ms);
+            format!(
+                "group {group} on topic {topic}: {}, last commit {age}",
+                messages(blocker.messages)
+            )
+        });
+        delayed.into_iter().chain(groups).take(NAMED).collect()
+    }
+}
+
+/// `1 message`, `120 messages`.
+#[must_use]
+pub fn messages(number: i64) -> String {
+    let noun = if number == 1 { "message" } else { "messages" };
+    format!("{number} {noun}")
+}
+
+/// How long ago that was, coarsely, so that it does not read differently with every look.
+fn age(now_ms: i64, then_ms: Option<i64>) -> String {
+    let Some(then_ms) = then_ms else {
+        return "never".to_owned();
+    };
+    let minutes = now_ms.saturating_sub(then_ms).max(0) / 60_000;
+    match (minutes / 60, minutes / 60 / 24) {
+        (0, _) => format!("{minutes} min ago"),
+        (hours, 0 | 1) => format!("{hours} h ago"),
+        (_, days) => format!("{days} days ago"),
+    }
+}
+
+/// The topics to which producers can write on the leaving master and on no other. `others` are the masters that stay and
+/// take writes. One that is read-only on the leaving master too was closed on purpose.
+#[must_use]
+pub fn homeless(victim: &Topics, others: &[&Topics], who: &Who) -> Vec<TopicConfig> {
+    let elsewhere = |name: &String| {
+        let there = others.iter().filter_map(|other| other.topics.get(name));
+        there.into_iter().any(is_writable)
+    };
+    let users = victim
+        .topics
+        .values()
+        .filter(|topic| who.kind(&topic.name) == Kind::User);
+    users
+        .filter(|topic| is_writable(topic) && !elsewhere(&topic.name))
+        .cloned()
+        .collect()
+}
+
+/// Where a homeless topic goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The place of the master among those that stay.
+    pub place: usize,
+    /// What is put there.
+    pub topic: TopicConfig,
+    /// How its attributes are put.
+    pub attributes: Attributes,
+}
+
+/// Where a homeless topic goes: best to a master that does not have it yet. Where all have it and none lets producers
+/// write, it is opened on the first, with no queue less to read than it has there: producers that write today could not any
+/// more otherwise. None if no master stays.
+#[must_use]
+pub fn home(topic: &TopicConfig, others: &[&Topics]) -> Option<Home> {
+    let known = |other: &&Topics| other.topics.get(&topic.name).cloned();
+    let place = others
+        .iter()
+        .position(|other| known(other).is_none())
+        .unwrap_or_default();
+    let there = known(others.get(place)?);
+    let read_queues = there.as_ref().map_or(0, |there| there.read_queues);
+    Some(Home {
+        place,
+        topic: TopicConfig {
+            read_queues: topic.read_queues.max(read_queues),
+            ..topic.clone()
+        },
+        attributes: if there.is_some() {
+            Attributes::Keep
+        } else {
+            Attributes::Create
+        },
+    })
+}
+
+fn is_writable(topic: &TopicConfig) -> bool {
+    topic.perm & perm::WRITE != 0 && topic.write_queues > 0
+}
+
+/// The users' subscription groups that the leaving master has and another does not.
+#[must_use]
+pub fn missing_groups(victim: &SubscriptionGroups, target: &SubscriptionGroups) -> Vec<SubscriptionGroup> {
+    let users = victim
+        .groups
+        .values()
+        .filter(|group| !is_system_group(&group.name));
+    users
+        .filter(|group| !target.groups.contains_key(&group.name))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "backlog_tests.rs"]
+mod tests;

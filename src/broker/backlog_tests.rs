@@ -1,0 +1,443 @@
+use k8s_openapi::jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::admin::fake::{FakeBroker, FakeRocketMq};
+
+const MASTER: &str = "198.18.0.3:10911";
+
+fn who() -> Who {
+    Who {
+        cluster: "orders".to_owned(),
+        broker_name: "orders-1".to_owned(),
+    }
+}
+
+/// A master with four queues of payments and one of parcels.
+fn master() -> FakeBroker {
+    FakeBroker::master("orders-1")
+        .cluster("orders")
+        .at(MASTER)
+        .topic(TopicConfig::new("payments", 4))
+        .topic(TopicConfig::new("parcels", 1))
+}
+
+fn rocketmq(broker: FakeBroker) -> FakeRocketMq {
+    let rocketmq = FakeRocketMq::default();
+    rocketmq.broker(broker);
+    rocketmq
+}
+
+async fn found(broker: FakeBroker) -> Backlog {
+    looked(broker, &[]).await
+}
+
+async fn looked(broker: FakeBroker, ignore: &[&str]) -> Backlog {
+    let ignore: Vec<_> = ignore.iter().map(|group| (*group).to_owned()).collect();
+    look(&rocketmq(broker), MASTER, &who(), &ignore).await.unwrap()
+}
+
+/// Who waits for how much.
+fn waiting(backlog: &Backlog) -> Vec<(&str, &str, i64)> {
+    let blockers = backlog.blockers.iter();
+    blockers
+        .map(|one| (one.group.as_str(), one.topic.as_str(), one.messages))
+        .collect()
+}
+
+fn at(second: i64) -> Time {
+    Time(Timestamp::from_second(second).unwrap())
+}
+
+#[tokio::test]
+async fn a_group_is_behind_by_what_it_did_not_consume_of_each_queue() {
+    let broker = master()
+        .queue("payments", 0, 0, 10)
+        .queue("payments", 1, 0, 20)
+        .consumed("payments", "billing", 0, 4)
+        .consumed("payments", "billing", 1, 20);
+    let found = found(broker).await;
+    assert_eq!(waiting(&found), [("billing", "payments", 6)]);
+    assert_eq!((found.unconsumed, found.total(), found.written), (6, 6, 30));
+    assert!(!found.is_empty());
+}
+
+#[tokio::test]
+async fn what_every_group_has_consumed_is_no_backlog() {
+    let broker = master()
+        .queue("payments", 0, 3, 10)
+        .consumed("payments", "billing", 0, 10)
+        .consumed("payments", "audit", 0, 11);
+    let found = found(broker).await;
+    assert!(found.is_empty());
+    assert_eq!((found.blockers.len(), found.written), (0, 10));
+}
+
+#[tokio::test]
+async fn messages_that_nobody_is_to_consume_are_no_backlog() {
+    assert!(found(master().queue("payments", 0, 0, 10)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_queue_of_which_a_group_has_no_offset_counts_whole() {
+    let broker = master()
+        .queue("payments", 0, 0, 10)
+        .queue("payments", 3, 5, 12)
+        .consumed("payments", "billing", 0, 10);
+    assert_eq!(waiting(&found(broker).await), [("billing", "payments", 7)]);
+}
+
+#[tokio::test]
+async fn messages_that_are_gone_are_not_waited_for() {
+    let broker = master()
+        .queue("payments", 0, 8, 10)
+        .consumed("payments", "billing", 0, 3);
+    assert_eq!(waiting(&found(broker).await), [("billing", "payments", 2)]);
+}
+
+#[tokio::test]
+async fn a_connected_group_that_has_no_offset_yet_counts_unless_it_is_broadcast_to() {
+    let broker = master()
+        .queue("payments", 0, 2, 10)
+        .online("billing", "client-1", &["payments"])
+        .broadcasting("dashboards", "client-2", &["payments"]);
+    assert_eq!(waiting(&found(broker).await), [("billing", "payments", 8)]);
+}
+
+#[tokio::test]
+async fn what_brokers_keep_of_broadcast_clients_is_not_waited_for() {
+    let broker = master()
+        .queue("payments", 0, 0, 10)
+        .consumed("payments", "dashboards@broadcast", 0, 1);
+    assert!(found(broker).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_group_is_to_retry_counts_for_it_alone() {
+    let broker = master()
+        .topic(TopicConfig::new("%RETRY%billing", 1))
+        .queue("%RETRY%billing", 0, 0, 3)
+        .consumed("%RETRY%billing", "snooper", 0, 1);
+    let found = found(broker).await;
+    assert_eq!(waiting(&found), [("billing", "%RETRY%billing", 3)]);
+    assert_eq!(found.written, 3);
+}
+
+#[tokio::test]
+async fn what_was_popped_is_retried_by_the_group_that_popped_it() {
+    for retry in ["%RETRY%billing_payments", "%RETRY%billing+payments"] {
+        let broker = master()
+            .consumed("payments", "billing", 0, 0)
+            .topic(TopicConfig::new(retry, 1))
+            .queue(retry, 0, 0, 3);
+        assert_eq!(
+            waiting(&found(broker.clone()).await),
+            [("billing", retry, 3)],
+            "{retry}"
+        );
+        assert!(looked(broker, &["billing"]).await.is_empty(), "{retry}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_whose_name_begins_like_that_of_an_ignored_one_is_not_ignored() {
+    let broker = master()
+        .topic(TopicConfig::new("%RETRY%billing_eu", 1))
+        .queue("%RETRY%billing_eu", 0, 0, 3);
+    let found = looked(broker, &["billing"]).await;
+    assert_eq!(waiting(&found), [("billing_eu", "%RETRY%billing_eu", 3)]);
+}
+
+#[tokio::test]
+async fn dead_letters_and_what_rocketmq_has_for_itself_never_block() {
+    let broker = master()
+        .topic(TopicConfig::new("%DLQ%billing", 1))
+        .queue("%DLQ%billing", 0, 0, 9)
+        .consumed("%DLQ%billing", "undertaker", 0, 1)
+        .queue("TBW102", 0, 0, 9)
+        .consumed("TBW102", "billing", 0, 1)
+        .queue("payments", 0, 0, 5)
+        .consumed("payments", "TOOLS_CONSUMER", 0, 1);
+    let found = found(broker).await;
+    assert!(found.is_empty());
+    assert_eq!(found.written, 5);
+}
+
+#[tokio::test]
+async fn ignored_groups_are_left_out_with_what_they_are_to_retry() {
+    let broker = master()
+        .queue("payments", 0, 0, 10)
+        .consumed("payments", "billing", 0, 1)
+        .consumed("payments", "audit", 0, 9)
+        .topic(TopicConfig::new("%RETRY%billing", 1))
+        .queue("%RETRY%billing", 0, 0, 3);
+    let found = looked(broker, &["billing"]).await;
+    assert_eq!(waiting(&found), [("audit", "payments", 1)]);
+    assert_eq!(found.written, 13);
+}
+
+#[tokio::test]
+async fn messages_of_open_transactions_are_waited_for() {
+    let half = "RMQ_SYS_TRANS_HALF_TOPIC";
+    let broker = master()
+        .topic(TopicConfig::new(half, 1))
+        .queue(half, 0, 0, 5)
+        .consumed(half, "CID_RMQ_SYS_TRANS", 0, 3);
+    let found = found(broker).await;
+    assert_eq!((found.half, found.unconsumed, found.total()), (2, 0, 2));
+    assert_eq!(waiting(&found), [("CID_RMQ_SYS_TRANS", half, 2)]);
+}
+
+#[tokio::test]
+async fn delayed_messages_are_waited_for_also_those_of_the_timer() {
+    let broker = master()
+        .delayed(3, 1, 4)
+        .runtime("timerReadBehind", "0")
+        .runtime("timerOffsetBehind", "10")
+        .runtime("timerCongestNum", "100");
+    let found = found(broker).await;
+    assert_eq!((found.delayed, found.total()), (113, 113));
+    assert_eq!(found.words(&at(0)), ["113 messages delayed"]);
+}
+
+#[tokio::test]
+async fn a_revive_log_is_done_when_it_stands_still_for_its_offset_never_reaches_the_end() {
+    let log = "rmq_sys_REVIVE_LOG_orders";
+    let broker = |end, revived| {
+        master()
+            .topic(TopicConfig::new(log, 1))
+            .queue(log, 0, 0, end)
+            .consumed(log, "CID_RMQ_SYS_REVIVE_GROUP", 0, revived)
+    };
+    let before = found(broker(9, 4)).await;
+    assert!(before.is_empty());
+    let moved = |after: &Backlog| after.written != before.written;
+    assert!(moved(&found(broker(10, 4)).await) && moved(&found(broker(9, 5)).await));
+    assert!(!moved(&found(broker(9, 4)).await));
+}
+
+#[tokio::test]
+async fn messages_that_do_not_stand_in_their_queues_yet_are_waited_for() {
+    let found = found(master().runtime("dispatchBehindBytes", "300")).await;
+    assert_eq!((found.total(), found.undispatched), (0, 300));
+    assert!(!found.is_empty());
+}
+
+#[tokio::test]
+async fn queues_that_are_read_and_no_longer_written_to_are_seen_too() {
+    let mut narrowed = TopicConfig::new("payments", 4);
+    narrowed.write_queues = 2;
+    let broker = master()
+        .topic(narrowed)
+        .queue("payments", 3, 0, 9)
+        .consumed("payments", "billing", 0, 0)
+        .consumed("payments", "billing", 3, 4);
+    assert_eq!(waiting(&found(broker).await), [("billing", "payments", 5)]);
+}
+
+#[tokio::test]
+async fn nothing_is_read_of_another_broker() {
+    for other in [
+        FakeBroker::master("orders-0").at(MASTER),
+        FakeBroker::replica("orders-1", 1).at(MASTER),
+    ] {
+        let read = read(&rocketmq(other), MASTER, &who()).await;
+        assert!(matches!(read, Err(Error::AnotherBroker { .. })), "{read:?}");
+    }
+}
+
+#[tokio::test]
+async fn whichever_answer_is_missing_nothing_is_known() {
+    let broker = master()
+        .queue("payments", 0, 0, 10)
+        .consumed("payments", "billing", 0, 1)
+        .online("audit", "client-1", &["payments"]);
+    let rocketmq = rocketmq(broker);
+    look(&rocketmq, MASTER, &who(), &[]).await.unwrap();
+    let requests = rocketmq.asked().len();
+    assert!(requests > 8, "{requests}");
+    for nth in 1..=requests {
+        rocketmq.fails_at(nth, crate::admin::fake::Moment::Before);
+        let looked = look(&rocketmq, MASTER, &who(), &[]).await;
+        assert!(looked.is_err(), "request {nth} of {requests}");
+    }
+}
+
+#[tokio::test]
+async fn timers_that_cannot_be_read_are_not_taken_for_empty() {
+    for (key, value) in [
+        ("scheduleMessageOffset_3", "1;4"),
+        ("timerCongestNum", "many"),
+        ("dispatchBehindBytes", ""),
+    ] {
+        let rocketmq = rocketmq(master().runtime(key, value));
+        let read = read(&rocketmq, MASTER, &who()).await;
+        assert!(matches!(read, Err(Error::Malformed { .. })), "{key}: {read:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_worst_are_named_with_the_age_of_their_last_commit() {
+    let mut broker = master().topic(TopicConfig::new("empty", 1));
+    for group in 1..=7 {
+        broker = broker
+            .queue("payments", 0, 0, 10)
+            .consumed("payments", &format!("group-{group}"), 0, group);
+    }
+    let found = found(
+        broker
+            .queue("parcels", 0, 0, 100)
+            .online("new", "c", &["parcels"]),
+    )
+    .await;
+    assert_eq!(waiting(&found)[0], ("new", "parcels", 100));
+    let words = found.words(&at(1_700_000_000 + 3 * 3600 + 59));
+    assert_eq!(words.len(), 5);
+    assert_eq!(
+        words[0],
+        "group new on topic parcels: 100 messages, last commit never"
+    );
+    assert_eq!(
+        words[1],
+        "group group-1 on topic payments: 9 messages, last commit 3 h ago"
+    );
+}
+
+#[test]
+fn ages_are_coarse() {
+    let minute = 60_000;
+    for (ago, words) in [
+        (None, "never"),
+        (Some(-5), "0 min ago"),
+        (Some(59), "0 min ago"),
+        (Some(59 * minute), "59 min ago"),
+        (Some(60 * minute), "1 h ago"),
+        (Some(47 * 60 * minute), "47 h ago"),
+        (Some(48 * 60 * minute), "2 days ago"),
+        (Some(100 * 24 * 60 * minute), "100 days ago"),
+    ] {
+        assert_eq!(age(0, ago.map(|ago: i64| -ago)), words);
+    }
+}
+
+fn topics(of: &[TopicConfig]) -> Topics {
+    let topics = of.iter().map(|topic| (topic.name.clone(), topic.clone()));
+    Topics {
+        topics: topics.collect(),
+        ..Topics::default()
+    }
+}
+
+fn closed(name: &str) -> TopicConfig {
+    TopicConfig {
+        perm: perm::READ,
+        ..TopicConfig::new(name, 4)
+    }
+}
+
+fn names(topics: &[TopicConfig]) -> Vec<&str> {
+    topics.iter().map(|topic| topic.name.as_str()).collect()
+}
+
+#[test]
+fn a_topic_is_homeless_if_producers_can_write_to_it_nowhere_else() {
+    let open = |name| TopicConfig::new(name, 4);
+    let victim = topics(&[
+        open("here"),
+        open("everywhere"),
+        open("closed-there"),
+        closed("closed-here"),
+        open("%RETRY%billing"),
+        open("%DLQ%billing"),
+        open("TBW102"),
+        open("orders-1"),
+    ]);
+    let other = topics(&[open("everywhere"), closed("closed-there"), closed("closed-here")]);
+    let without_queues = topics(&[TopicConfig::new("here", 0)]);
+    let homeless = |others: &[&Topics]| homeless(&victim, others, &who());
+    assert_eq!(
+        names(&homeless(&[&other, &without_queues])),
+        ["closed-there", "here"]
+    );
+    assert_eq!(
+        names(&homeless(&[])),
+        ["closed-there", "everywhere", "here"],
+        "without another master"
+    );
+}
+
+#[test]
+fn a_homeless_topic_goes_where_it_is_not_yet_and_is_opened_only_where_all_have_it() {
+    let mut here = TopicConfig::new("payments", 2);
+    here.attributes
+        .insert("message.type".to_owned(), "FIFO".to_owned());
+    let (first, second) = (topics(&[closed("payments")]), topics(&[]));
+    let new = home(&here, &[&first, &second]).unwrap();
+    assert_eq!(
+        (new.place, &new.topic, new.attributes),
+        (1, &here, Attributes::Create)
+    );
+    let opened = home(&here, &[&first]).unwrap();
+    assert_eq!((opened.place, opened.attributes), (0, Attributes::Keep));
+    assert_eq!(
+        (
+            opened.topic.perm,
+            opened.topic.write_queues,
+            opened.topic.read_queues
+        ),
+        (6, 2, 4)
+    );
+    assert_eq!(home(&here, &[]), None);
+}
+
+#[test]
+fn groups_of_users_that_are_missing_are_found_with_their_settings() {
+    let groups = |names: &[&str]| SubscriptionGroups {
+        groups: names
+            .iter()
+            .map(|name| {
+                let group = SubscriptionGroup::new(name).with("retryMaxTimes", 3);
+                ((*name).to_owned(), group)
+            })
+            .collect(),
+        ..SubscriptionGroups::default()
+    };
+    let missing = missing_groups(
+        &groups(&["billing", "audit", "TOOLS_CONSUMER"]),
+        &groups(&["audit"]),
+    );
+    assert_eq!(
+        missing,
+        [SubscriptionGroup::new("billing").with("retryMaxTimes", 3)]
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_message_that_somebody_has_not_consumed_is_never_overlooked(
+        min in 0i64..50, held in 0i64..50, consumed in proptest::option::of(0i64..120), delayed in 0i64..3,
+    ) {
+        let queue = QueueOffsets { min, max: min + held, last_update_ms: 0 };
+        let offsets: BTreeMap<_, _> = consumed.map(|offset| (0, offset)).into_iter().collect();
+        let facts = Facts {
+            who: who(),
+            queues: BTreeMap::from([("payments".to_owned(), BTreeMap::from([(0, queue)]))]),
+            offsets: ConsumerOffsets {
+                topics: BTreeMap::from([(
+                    "payments".to_owned(),
+                    BTreeMap::from([("billing".to_owned(), offsets)]),
+                )]),
+            },
+            newcomers: BTreeMap::new(),
+            runtime: RuntimeInfo(BTreeMap::from([(
+                "scheduleMessageOffset_1".to_owned(),
+                format!("0,{delayed}"),
+            )])),
+        };
+        let wanted = (min..min + held).filter(|message| *message >= consumed.unwrap_or(min)).count();
+        let found = backlog(&facts, &[]);
+        prop_assert_eq!(usize::try_from(found.unconsumed).unwrap(), wanted);
+        prop_assert_eq!(found.is_empty(), wanted == 0 && delayed == 0);
+        prop_assert_eq!(backlog(&facts, &["billing".to_owned()]).total(), delayed);
+    }
+}

@@ -1,0 +1,268 @@
+//! What is seen of a group that leaves, and what is told to brokers for it. What follows from it is [`leave`]'s.
+
+use futures::future::join_all;
+
+use super::backlog::{self, Who};
+use super::leave::{self, Presence};
+use super::observe::{Observed, Seen};
+use super::valid::{Member, Valid};
+use crate::admin::{self, Admin, Registration, SubscriptionGroup, Topics, confirm};
+use crate::k8s::pod;
+
+/// How many of its topics are asked for on each name server. A broker registers all of them at once.
+const SAMPLE: usize = 20;
+
+/// A group that leaves, as it was seen.
+#[derive(Debug)]
+pub struct Drain {
+    /// The group.
+    pub group: i32,
+    /// What decides about the next step.
+    pub seen: leave::Seen,
+    /// Where each topic and subscription group that only it has is to be made.
+    pub moves: Vec<Move>,
+}
+
+/// What is to be made on a master that stays.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// Where that master answers, `host:port`.
+    pub address: String,
+    /// Which one it is.
+    pub member: Member,
+    /// The topics, and how their attributes are put.
+    pub topics: Vec<backlog::Home>,
+    /// The subscription groups; made first.
+    pub groups: Vec<SubscriptionGroup>,
+}
+
+/// Looks at the group that is to leave, or was to.
+pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> Option<Drain> {
+    let accepted = valid.accepted?;
+    let group = leave::next_group(valid.asked.groups, accepted.groups, valid.scale_in.as_deref())?;
+    let members = || {
+        observed
+            .members
+            .iter()
+            .filter(move |seen| seen.member.group == group)
+    };
+    let master = members().find(|seen| seen.member.is_master());
+    let replicas = members().filter(|seen| !seen.member.is_master());
+    let who = Who {
+        cluster: valid.name.clone(),
+        broker_name: valid.broker_name(group),
+    };
+    let facts = master.and_then(|master| master.facts.as_ref());
+    let unseen = || {
+        format!(
+            "{} does not serve",
+            Member { group, replica: 0 }.pod_name(&valid.name)
+        )
+    };
+    let ignore = valid
+        .scale_in_options()
+        .ignore_consumer_groups
+        .unwrap_or_default();
+    let backlog = match facts {
+        Some(facts) => backlog::look(admin, &facts.address, &who, &ignore)
+            .await
+            .map_err(|err| err.to_string()),
+        None => Err(unseen()),
+    };
+    let topics = match facts {
+        Some(facts) => admin.topics(&facts.address).await.map_err(|err| err.to_string()),
+        None => Err(unseen()),
+    };
+    let others = others(valid, observed, group, admin).await;
+    let fenced = match &topics {
+        Ok(topics) => fenced(observed, &who, topics, admin).await,
+        Err(why) => Err(why.clone()),
+    };
+    let (homeless, moves) = match (&topics, others) {
+        (Ok(topics), Ok(others)) => moves(topics, &others, &who, facts, admin).await,
+        (Err(why), _) => (Err(why.clone()), Vec::new()),
+        (_, Err(why)) => (Err(why), Vec::new()),
+    };
+    Some(Drain {
+        group,
+        moves,
+        seen: leave::Seen {
+            homeless,
+            permission: facts
+                .and_then(|facts| facts.config.as_ref())
+                .and_then(admin::BrokerConfig::broker_permission)
+                .ok_or_else(unseen),
+            fenced,
+            backlog,
+            broken: master
+                .and_then(|master| master.pod.as_deref())
+                .filter(|pod| pod::broken(pod))
+                .map(|_| {
+                    format!(
+                        "pod {} does not run",
+                        Member { group, replica: 0 }.pod_name(&valid.name)
+                    )
+                }),
+            replicas: presence(replicas),
+            master: presence(master.into_iter()),
+            listed: listed(valid, observed, group),
+            objects: members().any(|seen| seen.has_belongings) || observed.budgets.contains(&group),
+        },
+    })
+}
+
+fn presence<'a>(members: impl Iterator<Item = &'a Seen>) -> Presence {
+    members.fold(Presence::Gone, |all, seen| match (all, &seen.set, &seen.pod) {
+        (Presence::Kept, ..) | (_, Some(_), _) => Presence::Kept,
+        (_, None, Some(_)) => Presence::Ending,
+        (all, None, None) => all,
+    })
+}
+
+/// Whether any name server lists any broker of the group; an error if one does not tell.
+fn listed(valid: &Valid, observed: &Observed, group: i32) -> Result<bool, String> {
+    let mut listed = false;
+    for view in &observed.views {
+        let info = view
+            .lists
+            .as_ref()
+            .map_err(|why| format!("{}: {why}", view.name))?;
+        listed |= info.brokers.contains_key(&valid.broker_name(group));
+    }
+    Ok(listed)
+}
+
+/// A master that stays and takes writes: which one, where it answers, what topics it has.
+type Other = (Member, String, Topics);
+
+async fn others(
+    valid: &Valid,
+    observed: &Observed,
+    group: i32,
+    admin: &dyn Admin,
+) -> Result<Vec<Other>, String> {
+    let staying = observed
+        .members
+        .iter()
+        .filter(|seen| seen.member.is_master() && seen.member.group < group);
+    let mut others = Vec::new();
+    for seen in staying {
+        let pod = seen.member.pod_name(&valid.name);
+        let facts = seen
+            .facts
+            .as_ref()
+            .ok_or_else(|| format!("{pod} does not serve"))?;
+        if facts.fenced() == Some(true) {
+            continue;
+        }
+        let topics = admin.topics(&facts.address).await;
+        let topics = topics.map_err(|err| format!("{pod}: {err}"))?;
+        others.push((seen.member, facts.address.clone(), topics));
+    }
+    Ok(others)
+}
+
+async fn fenced(observed: &Observed, who: &Who, topics: &Topics, admin: &dyn Admin) -> Result<bool, String> {
+    let names: Vec<_> = topics.topics.keys().take(SAMPLE).collect();
+    let mut views = Vec::new();
+    for view in &observed.views {
+        let Some(address) = view.address.as_deref() else {
+            return Err(format!("{} has no address", view.name));
+        };
+        let routes: Vec<_> = names.iter().map(|name| admin.route(address, name)).collect();
+        let routes = join_all(routes).await;
+        views.push((view.name.clone(), routes));
+    }
+    leave::fenced(&who.broker_name, &views)
+}
+
+/// What only the leaving master has, and where it is to go.
+async fn moves(
+    topics: &Topics,
+    others: &[Other],
+    who: &Who,
+    facts: Option<&super::observe::Facts>,
+    admin: &dyn Admin,
+) -> (Result<Vec<admin::TopicConfig>, String>, Vec<Move>) {
+    let tables: Vec<&Topics> = others.iter().map(|(_, _, topics)| topics).collect();
+    let homeless = backlog::homeless(topics, &tables, who);
+    let mut moves: Vec<Move> = others
+        .iter()
+        .map(|(member, address, _)| Move {
+            address: address.clone(),
+            member: *member,
+            topics: Vec::new(),
+            groups: Vec::new(),
+        })
+        .collect();
+    for topic in &homeless {
+        if let Some(home) = backlog::home(topic, &tables)
+            && let Some(to) = moves.get_mut(home.place)
+        {
+            to.topics.push(home);
+        }
+    }
+    if let (Some(facts), Some(to)) = (facts, moves.first_mut()) {
+        match lacking_groups(&facts.address, &to.address, admin).await {
+            Ok(groups) => to.groups = groups,
+            Err(err) => return (Err(err.to_string()), moves),
+        }
+    }
+    moves.retain(|to| !to.topics.is_empty() || !to.groups.is_empty());
+    (Ok(homeless), moves)
+}
+
+/// The subscription groups that the first of the masters that stay has not.
+async fn lacking_groups(
+    from: &str,
+    to: &str,
+    admin: &dyn Admin,
+) -> Result<Vec<SubscriptionGroup>, admin::Error> {
+    let (from, to) = (
+        admin.subscription_groups(from).await?,
+        admin.subscription_groups(to).await?,
+    );
+    Ok(backlog::missing_groups(&from, &to))
+}
+
+/// Makes on masters that stay what only the leaving one has.
+pub async fn carry(valid: &Valid, moves: &[Move], admin: &dyn Admin) -> Result<(), admin::Error> {
+    for to in moves {
+        let broker = confirm(admin, &to.address, &valid.broker_name(to.member.group), 0).await?;
+        for group in &to.groups {
+            broker.put_subscription_group(group).await?;
+        }
+        for home in &to.topics {
+            broker.put_topic(&home.topic, home.attributes).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Strikes what is left of a group off every name server that lists it: its brokers are gone and did not say so.
+pub async fn strike_off(
+    valid: &Valid,
+    observed: &Observed,
+    group: i32,
+    admin: &dyn Admin,
+) -> Result<(), admin::Error> {
+    let name = valid.broker_name(group);
+    for view in &observed.views {
+        let (Some(address), Ok(info)) = (view.address.as_deref(), &view.lists) else {
+            continue;
+        };
+        let Some(data) = info.brokers.get(&name) else {
+            continue;
+        };
+        for (id, broker) in &data.addresses {
+            let registration = Registration {
+                cluster: data.cluster.clone(),
+                broker_name: name.clone(),
+                broker_id: *id,
+                address: broker.clone(),
+            };
+            admin.unregister_broker(address, &registration).await?;
+        }
+    }
+    Ok(())
+}
