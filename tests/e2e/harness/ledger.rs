@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -231,8 +231,9 @@ impl Ledger {
         }
     }
 
-    /// Waits until so many messages more are acknowledged.
-    pub async fn sends(&self, messages: usize) {
+    /// Waits until so many messages more are acknowledged, and tells how long that took.
+    pub async fn sends(&self, messages: usize) -> Duration {
+        let start = Instant::now();
         let before = self.count().await.unwrap();
         self.rocketmq
             .space
@@ -249,6 +250,7 @@ impl Ledger {
                 },
             )
             .await;
+        start.elapsed()
     }
 
     /// The folder of the books, seen from the node: asking by exec several times a second is more work than the ledger itself.
