@@ -14,6 +14,7 @@ use super::cluster::{Said, run, text, uid_of};
 use super::node::{self, Frozen};
 use super::rocketmq::Rocketmq;
 use super::wait::{START, seconds};
+use super::wire;
 
 /// The pod's name.
 const POD: &str = "ledger";
@@ -104,7 +105,8 @@ pub struct Produced {
 type Queue = (String, String, usize);
 
 impl Ledger {
-    /// Starts producers and consumers, and waits until messages are acknowledged on every queue.
+    /// Starts producers and consumers, and waits until messages are acknowledged on every queue and every consumer group has
+    /// committed offsets on every broker: from then on a broker knows who waits for its messages.
     pub async fn start(rocketmq: &Rocketmq, options: Options) -> Self {
         let ledger = Self {
             rocketmq: rocketmq.clone(),
@@ -112,6 +114,7 @@ impl Ledger {
         };
         rocketmq.space.apply(&ledger.pod()).await;
         ledger.sending().await;
+        ledger.consuming().await;
         ledger
     }
 
@@ -187,7 +190,32 @@ impl Ledger {
 
     /// Waits until messages are acknowledged from now on by every queue of the groups that the Broker's spec asks for.
     pub async fn sending(&self) {
-        self.sending_to(self.wanted().await).await;
+        self.sending_to_groups(0..self.size().await).await;
+    }
+
+    async fn consuming(&self) {
+        let size = self.size().await;
+        self.rocketmq
+            .space
+            .wait_for(
+                "every group has committed offsets everywhere",
+                START,
+                async || {
+                    for group in 0..size {
+                        let broker = self.rocketmq.broker_address(group, 0).await;
+                        let consumed = wire::consumed(&broker).await?;
+                        for topic in self.topics() {
+                            let mut groups =
+                                self.options.groups.iter().map(|group| format!("{topic}@{group}"));
+                            if let Some(missing) = groups.find(|who| !consumed.contains(who)) {
+                                return Err(format!("no {missing} on group {group}"));
+                            }
+                        }
+                    }
+                    Ok(())
+                },
+            )
+            .await;
     }
 
     /// As [`Self::sending`], for the queues of these broker groups.
@@ -273,9 +301,9 @@ impl Ledger {
         Ok(all)
     }
 
-    async fn wanted(&self) -> BTreeSet<Queue> {
+    async fn size(&self) -> u64 {
         let broker = self.rocketmq.broker().await.expect("the Broker");
-        self.queues_of(0..broker["spec"]["size"].as_u64().unwrap())
+        broker["spec"]["size"].as_u64().unwrap()
     }
 
     fn queues_of(&self, groups: impl IntoIterator<Item = u64>) -> BTreeSet<Queue> {

@@ -195,6 +195,21 @@ pub async fn subscription_groups(broker: &str) -> Result<Map<String, Value>, Str
     table(&answer, broker, "subscriptionGroupTable")
 }
 
+/// `topic@group` of everybody who has committed an offset there (`GET_ALL_CONSUMER_OFFSET`).
+///
+/// # Errors
+/// When it does not answer.
+pub async fn consumed(broker: &str) -> Result<BTreeSet<String>, String> {
+    let answer = ask(broker, 43, json!({}), &[], SHORT).await?.good(broker)?;
+    let offsets = answer.json(broker)?;
+    let offsets = offsets["offsetTable"].as_object();
+    Ok(offsets
+        .into_iter()
+        .flatten()
+        .map(|(who, _)| who.clone())
+        .collect())
+}
+
 fn table(answer: &Answer, asked: &str, name: &str) -> Result<Map<String, Value>, String> {
     // Texts of these tables may hold braces and commas; no key is a bare number.
     let body: Value = serde_json::from_slice(&answer.body).map_err(|e| format!("{asked}: {e}"))?;
