@@ -26,20 +26,20 @@ pub struct Life {
 pub type Lives = BTreeMap<String, Life>;
 
 impl Rocketmq {
-    /// The lives of all brokers now.
+    /// The lives of all brokers now. A pod that goes while it is asked is no life.
     pub async fn broker_lives(&self) -> Lives {
-        let mut lives = Lives::new();
-        for pod in self.broker_pods().await {
-            let address = format!("{}:10911", text(&pod, "/status/podIP"));
-            let what = format!("{} tells since when it runs", name_of(&pod));
-            let runtime = self
-                .space
-                .wait_for(&what, seconds(30), async || wire::runtime(&address).await)
-                .await;
-            let boot = runtime["bootTimestamp"].as_str().unwrap().to_owned();
-            lives.insert(name_of(&pod).to_owned(), life(&pod, boot));
-        }
-        lives
+        self.space
+            .wait_for("every broker tells since when it runs", seconds(60), async || {
+                let mut lives = Lives::new();
+                for pod in self.broker_pods().await {
+                    let address = format!("{}:10911", text(&pod, "/status/podIP"));
+                    let runtime = wire::runtime(&address).await?;
+                    let boot = runtime["bootTimestamp"].as_str().unwrap_or_default();
+                    lives.insert(name_of(&pod).to_owned(), life(&pod, boot.to_owned()));
+                }
+                Ok(lives)
+            })
+            .await
     }
 
     /// The lives of all name servers now.

@@ -30,7 +30,7 @@ async fn groups(rocketmq: &Rocketmq) -> Vec<u64> {
     let sets = rocketmq
         .space
         .cluster
-        .list("StatefulSet", &rocketmq.space.name, "app=broker,broker_cr=broker")
+        .list("StatefulSet", &rocketmq.space.name, "")
         .await;
     let names = sets
         .iter()
