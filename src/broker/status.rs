@@ -62,10 +62,10 @@ pub fn status(
         nodes,
         size: shape.map_or(0, |shape| shape.groups),
         replica_per_group: shape.map(|shape| shape.replicas),
-        rollout: remembered(valid, &valid.rollout, seen.plan.rollout.clone()),
+        rollout: remembered(valid, valid.rollout.as_ref(), seen.plan.rollout.clone()),
         scale_in: remembered(
             valid,
-            &valid.scale_in,
+            valid.scale_in.as_ref(),
             seen.plan
                 .scale_in
                 .as_ref()
@@ -76,9 +76,9 @@ pub fn status(
 }
 
 /// While a `Broker` is paused nothing goes on, so nothing else is to be remembered.
-fn remembered<T: Clone>(valid: &Valid, before: &Option<T>, next: Option<T>) -> Option<T> {
+fn remembered<T: Clone>(valid: &Valid, before: Option<&T>, next: Option<T>) -> Option<T> {
     if valid.switches.paused {
-        before.clone()
+        before.cloned()
     } else {
         next
     }
