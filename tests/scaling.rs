@@ -155,6 +155,27 @@ async fn a_group_that_is_being_opened_stays_read_only_when_its_pod_restarts() {
 }
 
 #[tokio::test]
+async fn a_group_that_is_being_opened_is_opened_no_sooner_when_its_set_is_made_anew() {
+    let mut world = in_use().await;
+    let source = address(&world, "orders-0-master-0");
+    world.rocketmq.deaf(&source);
+    resize(&world, 2);
+    world.settle().await;
+    assert_eq!(world.get::<Broker>("mq/orders").status.unwrap().opening, [1]);
+    world.delete::<StatefulSet>("mq/orders-1-master");
+    world.settle().await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
+    world.rocketmq.heal(&source);
+    world.settle().await;
+    assert!(
+        broker_of(&world, "orders-1-master-0")
+            .topics()
+            .contains_key("payments")
+    );
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+}
+
+#[tokio::test]
 async fn what_a_user_changed_on_a_new_group_meanwhile_is_not_overwritten() {
     let mut world = in_use().await;
     let source = address(&world, "orders-0-master-0");

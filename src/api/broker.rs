@@ -383,6 +383,14 @@ pub struct BrokerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
 
+    /// Numbers of the groups that take no traffic yet, because topics and subscription groups are still copied to them.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub opening: Vec<i32>,
+
     /// The master that is being restarted, its group read-only meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = brief)]

@@ -273,9 +273,9 @@ fn opens(valid: &Valid, observed: &Observed, seen: &Seen) -> bool {
         return false;
     }
     if seen.set.is_none() {
-        return valid
-            .accepted
-            .is_some_and(|accepted| seen.member.group >= accepted.groups);
+        let group = seen.member.group;
+        return valid.accepted.is_some_and(|accepted| group >= accepted.groups)
+            || valid.opening.contains(&group);
     }
     let lacks = observed.openings.get(&seen.member.group);
     open::is_opening(seen) && !matches!(lacks, Some(Ok(missing)) if missing.is_empty())

@@ -62,6 +62,7 @@ pub fn status(
         nodes,
         size: shape.map_or(0, |shape| shape.groups),
         replica_per_group: shape.map(|shape| shape.replicas),
+        opening: seen.plan.openings.iter().map(|opening| opening.group).collect(),
         rollout: remembered(valid, valid.rollout.as_ref(), seen.plan.rollout.clone()),
         scale_in: remembered(
             valid,
