@@ -305,7 +305,7 @@ pub struct BrokerSpec {
     )]
     pub jvm_options: Option<String>,
 
-    /// How groups leave when `size` goes down. Accepted; not acted on yet.
+    /// How groups leave when `size` goes down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_in: Option<ScaleIn>,
 
