@@ -287,6 +287,36 @@ async fn fewer_replicas_leave_one_by_one_with_all_that_was_made_for_them_and_the
 }
 
 #[tokio::test]
+async fn the_service_of_a_broker_that_leaves_stays_until_its_pod_has_stopped() {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker("orders").replicas(1));
+    world.settle().await;
+    let mut stopping = world.get::<Pod>("mq/orders-0-replica-1-0");
+    stopping.metadata.deletion_timestamp = stopping.metadata.creation_timestamp.clone();
+    (stopping.metadata.uid, stopping.metadata.resource_version) = (None, None);
+    (
+        stopping.metadata.owner_references,
+        stopping.metadata.managed_fields,
+    ) = (None, None);
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"replicaPerGroup": 0}}));
+    while world.find::<StatefulSet>("mq/orders-0-replica-1").is_some() {
+        world.reconcile_broker("mq/orders").await.unwrap();
+    }
+    // The set is gone, and its pod takes its time.
+    world.apply::<Pod>(stopping);
+    for _ in 0..5 {
+        world.reconcile_broker("mq/orders").await.unwrap();
+    }
+    assert!(world.find::<Service>("mq/orders-0-replica-1").is_some());
+    assert!(!world.ready::<Broker>("mq/orders"));
+    world.delete::<Pod>("mq/orders-0-replica-1-0");
+    world.settle().await;
+    assert!(world.find::<Service>("mq/orders-0-replica-1").is_none());
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
 async fn a_replica_that_a_synchronous_master_counts_on_stays_until_the_master_was_told() {
     let mut world = World::default();
     world.apply::<NameService>(name_service("names"));

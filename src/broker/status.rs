@@ -255,6 +255,16 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
     if let Some(why) = seen.no_name_servers {
         return Says::no(why.reason, "waiting for name servers");
     }
+    if let Some(first) = seen.plan.untouched.first() {
+        return Says::yes(
+            "NotTakenOver",
+            format!(
+                "{} StatefulSets, {} among them, were made by another operator and are left as they are",
+                seen.plan.untouched.len(),
+                first.name(&valid.name)
+            ),
+        );
+    }
     if let Some(says) = rolling(valid, seen.plan) {
         return says;
     }
