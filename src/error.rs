@@ -37,9 +37,18 @@ pub enum Error {
 /// What the API server said, without what surrounds it; any other failure in its own words.
 fn said(error: &kube::Error) -> String {
     match error {
+        kube::Error::Api(status) if is_unknown_to_schema(&status.message) => format!(
+            "{} ({}); the definitions in the cluster are older than this operator: apply its crds/",
+            status.message, status.code
+        ),
         kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
         other => other.to_string(),
     }
+}
+
+/// Whether the API server does not know a field that this operator writes; it says so as an error of its own (500).
+fn is_unknown_to_schema(message: &str) -> bool {
+    message.contains("field not declared in schema")
 }
 
 /// The closed set of error classes: a metric label, an event reason, and what the backoff goes by.
@@ -96,12 +105,28 @@ impl Error {
                     Class::Conflict
                 }
                 kube::Error::Api(status) if status.is_forbidden() => Class::Forbidden,
-                kube::Error::Api(status) if status.is_invalid() => Class::Invalid,
+                kube::Error::Api(status) if status.is_invalid() || is_unknown_to_schema(&status.message) => {
+                    Class::Invalid
+                }
                 _ => Class::Transient,
             },
             Self::Admin(_) => Class::Remote,
             Self::Deadline(_) => Class::Timeout,
             Self::Incomplete { .. } | Self::Panicked(_) => Class::Bug,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn definitions_that_are_older_than_the_operator_are_told_with_the_remedy() {
+        let status = Status::failure(".status.opening: field not declared in schema", "").with_code(500);
+        let error = Error::kube("write the status")(kube::Error::Api(Box::new(status)));
+        assert_eq!(error.class(), Class::Invalid);
+        assert!(error.to_string().contains("apply its crds/"), "{error}");
     }
 }

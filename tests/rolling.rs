@@ -1,6 +1,7 @@
 //! Carrying out a change in brokers that run, one sentence a test.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "what fails here fails a test"
 )]

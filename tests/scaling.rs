@@ -155,6 +155,27 @@ async fn a_group_that_is_being_opened_stays_read_only_when_its_pod_restarts() {
 }
 
 #[tokio::test]
+async fn a_group_that_is_being_opened_is_opened_no_sooner_when_its_set_is_made_anew() {
+    let mut world = in_use().await;
+    let source = address(&world, "orders-0-master-0");
+    world.rocketmq.deaf(&source);
+    resize(&world, 2);
+    world.settle().await;
+    assert_eq!(world.get::<Broker>("mq/orders").status.unwrap().opening, [1]);
+    world.delete::<StatefulSet>("mq/orders-1-master");
+    world.settle().await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
+    world.rocketmq.heal(&source);
+    world.settle().await;
+    assert!(
+        broker_of(&world, "orders-1-master-0")
+            .topics()
+            .contains_key("payments")
+    );
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+}
+
+#[tokio::test]
 async fn what_a_user_changed_on_a_new_group_meanwhile_is_not_overwritten() {
     let mut world = in_use().await;
     let source = address(&world, "orders-0-master-0");
@@ -262,6 +283,36 @@ async fn fewer_replicas_leave_one_by_one_with_all_that_was_made_for_them_and_the
     );
     world.edit::<Broker>("mq/orders", &json!({"spec": {"replicaPerGroup": 1}}));
     world.settle().await;
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn the_service_of_a_broker_that_leaves_stays_until_its_pod_has_stopped() {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker("orders").replicas(1));
+    world.settle().await;
+    let mut stopping = world.get::<Pod>("mq/orders-0-replica-1-0");
+    stopping.metadata.deletion_timestamp = stopping.metadata.creation_timestamp.clone();
+    (stopping.metadata.uid, stopping.metadata.resource_version) = (None, None);
+    (
+        stopping.metadata.owner_references,
+        stopping.metadata.managed_fields,
+    ) = (None, None);
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"replicaPerGroup": 0}}));
+    while world.find::<StatefulSet>("mq/orders-0-replica-1").is_some() {
+        world.reconcile_broker("mq/orders").await.unwrap();
+    }
+    // The set is gone, and its pod takes its time.
+    world.apply::<Pod>(stopping);
+    for _ in 0..5 {
+        world.reconcile_broker("mq/orders").await.unwrap();
+    }
+    assert!(world.find::<Service>("mq/orders-0-replica-1").is_some());
+    assert!(!world.ready::<Broker>("mq/orders"));
+    world.delete::<Pod>("mq/orders-0-replica-1-0");
+    world.settle().await;
+    assert!(world.find::<Service>("mq/orders-0-replica-1").is_none());
     assert!(world.ready::<Broker>("mq/orders"));
 }
 

@@ -75,6 +75,7 @@ impl Container {
         command.env("ROCKETMQ_HOME", self.path("home"));
         command
             .env("NAMESRV_ADDR", "ns-0:9876;ns-1:9876")
+            .env("ROCKETMQ_LIVE_CONFIG", "brokerPermission=4\n")
             .env("ROCKETMQ_ADVERTISED_ADDRESS", "198.19.0.9");
         command.envs(env.iter().copied()).stdin(Stdio::null());
         command
@@ -228,7 +229,7 @@ fn the_configuration_is_joined_in_order_with_blank_lines_between() {
         let joined = fs::read_to_string(container.path("rocketmq/run/broker.conf")).unwrap();
         assert_eq!(
             joined,
-            "brokerIP1=198.19.0.9\nbrokerIP2=198.19.0.9\n\n\na=1\n\n\nb=open\\\n\nbrokerId=0\n\n\nnamesrvAddr=ns-0:9876;ns-1:9876\n"
+            "brokerIP1=198.19.0.9\nbrokerIP2=198.19.0.9\n\n\na=1\n\n\nb=open\\\n\nbrokerId=0\n\n\nbrokerPermission=4\n\nnamesrvAddr=ns-0:9876;ns-1:9876\n"
         );
         let arguments = running.arguments();
         assert!(

@@ -305,7 +305,7 @@ pub struct BrokerSpec {
     )]
     pub jvm_options: Option<String>,
 
-    /// How groups leave when `size` goes down. Accepted; not acted on yet.
+    /// How groups leave when `size` goes down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_in: Option<ScaleIn>,
 
@@ -382,6 +382,14 @@ pub struct BrokerStatus {
     /// Label selector of the pods, as the `scale` subresource shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+
+    /// Numbers of the groups that take no traffic yet, because topics and subscription groups are still copied to them.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub opening: Vec<i32>,
 
     /// The master that is being restarted, its group read-only meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]

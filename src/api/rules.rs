@@ -307,12 +307,13 @@ mod tests {
             let name_service = name_service("n", |spec| (spec.storage_mode, spec.host_path) = (mode, path));
             (broker, name_service)
         };
-        for good in [
-            at(StorageMode::HostPath, Some("/data/rocketmq")),
-            at(StorageMode::HostPath, Some("/data/..rocketmq")),
-            at(StorageMode::EmptyDir, None),
-            at(StorageMode::EmptyDir, Some("unused")),
+        for (mode, path) in [
+            (StorageMode::HostPath, Some("/data/rocketmq")),
+            (StorageMode::HostPath, Some("/data/..rocketmq")),
+            (StorageMode::EmptyDir, None),
+            (StorageMode::EmptyDir, Some("unused")),
         ] {
+            let good = at(mode, path);
             accepted(&good.0);
             accepted(&good.1);
         }

@@ -1,5 +1,6 @@
 //! Carries out a plan: every write of a `Broker` but its status.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
@@ -219,43 +220,38 @@ async fn write_set(
     let live = context::get(&ctx.stores.stateful_sets, namespace, &name);
     match plan.verdict {
         // Without its configuration the pod could not start again.
-        Verdict::Pending if its_turn => {
-            if hand.ensure(&plan.desired.config, map).await? {
-                hand.ensure(&plan.desired.set, |_| live.map(|live| live.metadata.clone()))
-                    .await?;
-            }
-        }
-        Verdict::Pending if map(&format!("{name}-config")).is_none() => {
+        Verdict::Pending if !its_turn && map(&children::config_name(&name)).is_none() => {
             hand.ensure(&plan.desired.config, map).await?;
         }
-        Verdict::Pending => {}
+        Verdict::Pending if !its_turn => {}
         Verdict::Recreate => {
             if let Some(live) = live {
                 replace::set(ctx, &live).await?;
             }
         }
-        Verdict::Create | Verdict::Keep | Verdict::Replace => {
+        Verdict::Create | Verdict::Keep | Verdict::Replace | Verdict::Pending => {
+            let cached = live.as_ref().map(|live| live.metadata.clone());
             if hand.ensure(&plan.desired.config, map).await? {
-                hand.ensure(&plan.desired.set, |_| {
-                    live.as_ref().map(|live| live.metadata.clone())
-                })
-                .await?;
+                hand.ensure(&plan.desired.set, |_| cached).await?;
             }
-            if let Some(live) = live.filter(|_| its_turn) {
-                let pod = plan.member.pod_name(&valid.name);
-                match ctx.stores.pod_of_set(namespace, &pod, &live) {
-                    Some(pod)
-                        if set::newest_revision(&live).is_some_and(|newest| set::outdated(&pod, newest)) =>
-                    {
-                        replace::outdated_pod(ctx, &live, &pod).await?;
-                    }
-                    Some(pod) => {
-                        replace::running_pod(ctx, &pod).await?;
-                    }
-                    None => {}
-                }
+            if let Some(live) = live.filter(|_| its_turn && plan.verdict != Verdict::Pending) {
+                restart(valid, plan.member, &live, ctx).await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Replaces the pod of a broker whose turn it is, and whose set is written.
+async fn restart(valid: &Valid, member: Member, live: &StatefulSet, ctx: &Context) -> Result<(), Error> {
+    let pod = member.pod_name(&valid.name);
+    let Some(pod) = ctx.stores.pod_of_set(&valid.target.namespace, &pod, live) else {
+        return Ok(());
+    };
+    if set::newest_revision(live).is_some_and(|newest| set::outdated(&pod, newest)) {
+        replace::outdated_pod(ctx, live, &pod).await?;
+    } else {
+        replace::running_pod(ctx, &pod).await?;
     }
     Ok(())
 }

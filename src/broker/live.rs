@@ -10,6 +10,7 @@ use super::observe::{Facts, Observed};
 use super::valid::{Member, Valid};
 use crate::admin::perm;
 use crate::api::ReplicationMode;
+use crate::k8s::pod;
 
 /// What each broker is to run with, by key of `broker.conf`.
 pub type Live = BTreeMap<Member, BTreeMap<String, String>>;
@@ -103,12 +104,14 @@ fn differing(facts: &Facts, wanted: &BTreeMap<String, String>) -> BTreeMap<Strin
         .collect()
 }
 
-/// The list of name servers that every broker was seen to run with, if that is so of all of them.
+/// The list of name servers that every broker was seen to run with, if that is so of all of them. One that does not run
+/// reads the newest list when it starts.
 #[must_use]
 pub fn told<'a>(observed: &Observed, list: &'a str) -> Option<&'a str> {
     let tells = |seen: &super::observe::Seen| {
         let config = seen.facts.as_ref().and_then(|facts| facts.config.as_ref());
         config.is_some_and(|config| config.get(NAME_SERVERS) == Some(list))
+            || seen.pod.as_deref().is_none_or(pod::broken)
     };
     observed.members.iter().all(tells).then_some(list)
 }

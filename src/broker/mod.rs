@@ -32,7 +32,7 @@ use self::plan::Asked;
 use self::roll::Topics;
 use self::status::{Done, Reconciled};
 use self::valid::{Rejected, Valid};
-use crate::api::{Broker, BrokerStatus, StorageMode};
+use crate::api::{Broker, BrokerStatus, ScaleInPhase, StorageMode};
 use crate::context::Context;
 use crate::error::Error;
 use crate::k8s::cadence;
@@ -95,7 +95,12 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
     .await?;
     let serving =
         conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
-    Ok(cadence::next(&*broker, serving))
+    let drains = status
+        .scale_in
+        .as_ref()
+        .is_some_and(|leaving| leaving.phase == ScaleInPhase::Draining);
+    // A drain asks for every topic, and lasts as long as consumers need.
+    Ok(cadence::next(&*broker, serving || drains))
 }
 
 async fn read_config(valid: &Valid, ctx: &Context) -> Result<Result<UserConfig, Rejected>, Error> {

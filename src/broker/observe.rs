@@ -17,7 +17,7 @@ use super::open::{self, Openings};
 use super::valid::{Member, Valid};
 use crate::admin::{Admin, BrokerConfig, ClusterInfo, RuntimeInfo, Version, perm};
 use crate::context::{self, Context};
-use crate::k8s::labels::{NAME_SERVERS, STAGE};
+use crate::k8s::labels::{self, NAME_SERVERS, STAGE};
 use crate::k8s::{pod, service};
 
 /// Everything a plan is made from.
@@ -208,9 +208,12 @@ async fn seen(
     let set = context::get(&ctx.stores.stateful_sets, namespace, &name)
         .filter(|set| valid.target.owns(&set.metadata));
     let pod_name = member.pod_name(&valid.name);
-    let pod = set
-        .as_ref()
-        .and_then(|set| ctx.stores.pod_of_set(namespace, &pod_name, set));
+    let pod = match &set {
+        Some(set) => ctx.stores.pod_of_set(namespace, &pod_name, set),
+        // It outlives its set for as long as it takes to stop.
+        None => context::get(&ctx.stores.pods, namespace, &pod_name)
+            .filter(|pod| labels::contain(Some(pod.labels()), &labels::broker_selector(&valid.name))),
+    };
     let service = context::get(&ctx.stores.services, namespace, &name)
         .filter(|service| valid.target.owns(&service.metadata));
     let service_ip = service

@@ -56,6 +56,8 @@ pub struct Plan {
     pub scale_in: Option<leave::Step>,
     /// Brokers that leave, with the next step of each.
     pub leaving: Vec<(Member, Retire)>,
+    /// Brokers whose StatefulSets another operator made: they are left as they are.
+    pub untouched: Vec<Member>,
     /// The next step of the rolling restart.
     pub roll: Roll,
     /// How many brokers are to be restarted.
@@ -73,6 +75,15 @@ pub struct SetPlan {
     pub verdict: Verdict,
     /// What it is to be.
     pub desired: BrokerSet,
+}
+
+impl SetPlan {
+    /// Whether another operator made the StatefulSet that is there.
+    fn is_somebody_elses(&self, observed: &Observed) -> bool {
+        let seen = observed.members.iter().find(|seen| seen.member == self.member);
+        seen.and_then(|seen| seen.set.as_deref())
+            .is_some_and(|live| set::intent(live).is_none())
+    }
 }
 
 /// A new group that is not written to yet.
@@ -144,6 +155,9 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
             plan.replace.extend(set::outdated_broken(live, &pods).cloned());
         }
     }
+    let pending = plan.sets.iter().filter(|set| set.verdict == Verdict::Pending);
+    let untouched = pending.filter(|set| set.is_somebody_elses(observed));
+    plan.untouched = untouched.map(|set| set.member).collect();
     let mut candidates = candidates(observed, &plan.sets, list);
     candidates.retain(|candidate| !plan.drains(observed, candidate.seen.member.group));
     let known = roll::Known {
@@ -228,6 +242,9 @@ fn leavers(valid: &Valid, observed: &Observed, step: Option<&leave::Step>) -> Ve
 #[must_use]
 pub fn next_master(asked: &Asked<'_>, observed: &Observed) -> Option<Member> {
     let Asked { valid, user, .. } = *asked;
+    if valid.shape.groups < 2 {
+        return None;
+    }
     let stages = stages(valid, observed);
     let sets = observed.members.iter().filter_map(|seen| {
         let stage = stages.get(&seen.member).copied();
@@ -273,9 +290,9 @@ fn opens(valid: &Valid, observed: &Observed, seen: &Seen) -> bool {
         return false;
     }
     if seen.set.is_none() {
-        return valid
-            .accepted
-            .is_some_and(|accepted| seen.member.group >= accepted.groups);
+        let group = seen.member.group;
+        return valid.accepted.is_some_and(|accepted| group >= accepted.groups)
+            || valid.opening.contains(&group);
     }
     let lacks = observed.openings.get(&seen.member.group);
     open::is_opening(seen) && !matches!(lacks, Some(Ok(missing)) if missing.is_empty())

@@ -62,10 +62,11 @@ pub fn status(
         nodes,
         size: shape.map_or(0, |shape| shape.groups),
         replica_per_group: shape.map(|shape| shape.replicas),
-        rollout: remembered(valid, &valid.rollout, seen.plan.rollout.clone()),
+        opening: seen.plan.openings.iter().map(|opening| opening.group).collect(),
+        rollout: remembered(valid, valid.rollout.as_ref(), seen.plan.rollout.clone()),
         scale_in: remembered(
             valid,
-            &valid.scale_in,
+            valid.scale_in.as_ref(),
             seen.plan
                 .scale_in
                 .as_ref()
@@ -76,9 +77,9 @@ pub fn status(
 }
 
 /// While a `Broker` is paused nothing goes on, so nothing else is to be remembered.
-fn remembered<T: Clone>(valid: &Valid, before: &Option<T>, next: Option<T>) -> Option<T> {
+fn remembered<T: Clone>(valid: &Valid, before: Option<&T>, next: Option<T>) -> Option<T> {
     if valid.switches.paused {
-        before.clone()
+        before.cloned()
     } else {
         next
     }
@@ -253,6 +254,16 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
     }
     if let Some(why) = seen.no_name_servers {
         return Says::no(why.reason, "waiting for name servers");
+    }
+    if let Some(first) = seen.plan.untouched.first() {
+        return Says::yes(
+            "NotTakenOver",
+            format!(
+                "{} StatefulSets, {} among them, were made by another operator and are left as they are",
+                seen.plan.untouched.len(),
+                first.name(&valid.name)
+            ),
+        );
     }
     if let Some(says) = rolling(valid, seen.plan) {
         return says;

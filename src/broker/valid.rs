@@ -148,6 +148,8 @@ pub struct Valid {
     pub switches: Switches,
     /// The master that is being restarted, as the status remembers.
     pub rollout: Option<RolloutStatus>,
+    /// The groups that are being opened, as the status remembers.
+    pub opening: Vec<i32>,
     /// The group that leaves, as the status remembers.
     pub scale_in: Option<Box<ScaleInStatus>>,
     /// The pod whose messages the user gives up, by annotation.
@@ -215,6 +217,7 @@ impl Valid {
             created: broker.creation_timestamp(),
             switches: Switches::of(broker.annotations()),
             rollout: status.and_then(|status| status.rollout.clone()),
+            opening: status.map(|status| status.opening.clone()).unwrap_or_default(),
             scale_in: status.and_then(|status| status.scale_in.clone()),
             accepts_loss: broker.annotations().get(ACCEPT_LOSS).cloned(),
             restarted_at: broker.annotations().get(RESTARTED_AT).cloned(),

@@ -11,6 +11,9 @@ pub mod status;
 pub mod users;
 pub mod valid;
 
+#[cfg(test)]
+mod plan_tests;
+
 use std::sync::Arc;
 
 use kube::runtime::controller::Action;

@@ -16,6 +16,7 @@ pub mod api;
 pub mod fixtures;
 pub mod kubelet;
 mod merge;
+pub mod names;
 pub mod objects;
 pub mod request;
 mod validate;

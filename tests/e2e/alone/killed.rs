@@ -51,11 +51,12 @@ async fn objects(space: &Space) -> BTreeMap<String, String> {
             let owners: Vec<Value> = owners
                 .map(|o| json!([o["kind"], o["name"], o["controller"]]))
                 .collect();
-            let metadata = json!([
-                object["metadata"]["labels"],
-                object["metadata"]["annotations"],
-                owners
-            ]);
+            let mut annotations = object["metadata"]["annotations"].clone();
+            if let Some(annotations) = annotations.as_object_mut() {
+                // Hashes of the whole object, its owner's UID included.
+                annotations.retain(|key, _| !["applied", "intent"].iter().any(|hash| key.ends_with(hash)));
+            }
+            let metadata = json!([object["metadata"]["labels"], annotations, owners]);
             let mut shown = json!([metadata, object["spec"], object["data"]])
                 .to_string()
                 .replace(&space.name, "NAMESPACE");
