@@ -111,9 +111,12 @@ async fn the_operator_killed_after_any_of_its_writes_makes_the_same_objects() {
                     Err(format!("{} of {k} writes", gate.passed()))
                 }
             });
-            closed
-                .await
-                .unwrap_or_else(|why| panic!("{why}\n{}", first.log()));
+            if let Err(why) = closed.await {
+                // How often a status is written on the way depends on how soon each object is seen.
+                assert_eq!(objects(&space).await, expected, "{why}\n{}", first.log());
+                first.kill().await;
+                continue;
+            }
             first.kill().await;
 
             gate.open_for(u32::MAX).await;
