@@ -11,9 +11,10 @@ use futures::stream::{self, StreamExt};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
+use super::backlog::missing_groups;
 use super::observe::{Answer, Observed, Seen};
 use super::valid::{Member, Valid};
-use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
+use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_topic};
 use crate::admin::{
     self, Admin, Attributes, SubscriptionGroup, SubscriptionGroups, TopicConfig, Topics, confirm,
 };
@@ -123,7 +124,7 @@ async fn missing(valid: &Valid, source: &Seen, target: &str, admin: &dyn Admin) 
     let broker = valid.broker_name(source.member.group);
     Ok(Missing {
         source: name,
-        groups: lacking_groups(&from_groups, &to_groups),
+        groups: missing_groups(&from_groups, &to_groups),
         topics: lacking_topics(&from_topics, &to_topics, &valid.name, &broker),
     })
 }
@@ -142,15 +143,6 @@ fn lacking_topics(from: &Topics, to: &Topics, cluster: &str, broker: &str) -> Ve
     });
     users
         .filter(|topic| !to.topics.contains_key(&topic.name))
-        .cloned()
-        .collect()
-}
-
-/// The users' subscription groups that `to` has not.
-fn lacking_groups(from: &SubscriptionGroups, to: &SubscriptionGroups) -> Vec<SubscriptionGroup> {
-    let users = from.groups.values().filter(|group| !is_system_group(&group.name));
-    users
-        .filter(|group| !to.groups.contains_key(&group.name))
         .cloned()
         .collect()
 }
@@ -238,7 +230,7 @@ mod tests {
             ["payments"]
         );
         let from = groups(&["billing", "shipping", "TOOLS_CONSUMER", "CID_ONSAPI_OWNER"]);
-        let lacking = lacking_groups(&from, &groups(&["shipping"]));
+        let lacking = missing_groups(&from, &groups(&["shipping"]));
         assert_eq!(
             lacking
                 .iter()
