@@ -105,13 +105,13 @@ fn differing(facts: &Facts, wanted: &BTreeMap<String, String>) -> BTreeMap<Strin
 }
 
 /// The list of name servers that every broker was seen to run with, if that is so of all of them. One that does not run
-/// reads the newest list when it starts.
+/// reads the newest list when it starts, unless its Broker is paused: then nobody writes that list where it reads.
 #[must_use]
-pub fn told<'a>(observed: &Observed, list: &'a str) -> Option<&'a str> {
+pub fn told<'a>(observed: &Observed, list: &'a str, paused: bool) -> Option<&'a str> {
     let tells = |seen: &super::observe::Seen| {
         let config = seen.facts.as_ref().and_then(|facts| facts.config.as_ref());
         config.is_some_and(|config| config.get(NAME_SERVERS) == Some(list))
-            || seen.pod.as_deref().is_none_or(pod::broken)
+            || !paused && seen.pod.as_deref().is_none_or(pod::broken)
     };
     observed.members.iter().all(tells).then_some(list)
 }

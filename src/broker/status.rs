@@ -48,7 +48,7 @@ pub fn status(
         .filter(|member| member.member.is_master() && member.set.is_some());
     let shape = accepted(valid, seen);
     let list = seen.plan.name_server_list.as_deref();
-    let told = list.and_then(|list| live::told(seen.observed, list));
+    let told = list.and_then(|list| live::told(seen.observed, list, valid.switches.paused));
     BrokerStatus {
         observed_generation: broker.metadata.generation,
         conditions: conditions::next(
