@@ -255,16 +255,59 @@ async fn brokers_that_do_not_take_name_servers_live_are_restarted_replicas_first
     assert_eq!(config.get("namesrvAddr"), Some(list));
 }
 
-#[tokio::test]
-async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts() {
-    let mut world = serving(lasting().groups(2)).await;
-    for pod in ["orders-0-master-0", "orders-1-master-0"] {
+/// The topic is on all of them.
+fn has_payments<const N: usize>(world: &World, masters: [&str; N]) {
+    for pod in masters {
         let topic = TopicConfig::new("payments", 8);
         world
             .rocketmq
-            .becomes(&address(&world, pod), |broker| broker.topic(topic));
+            .becomes(&address(world, pod), |broker| broker.topic(topic));
     }
     world.rocketmq.register_all();
+}
+
+/// Reconciles while time passes quickly: the half minute that producers are given. The pods in the order in which they were replaced.
+async fn roll_behind_fences(world: &mut World) -> Vec<String> {
+    let (mut seen, mut order) = (brokers(world), Vec::new());
+    for _ in 0..60 {
+        let status = world.get::<Broker>("mq/orders").status.unwrap();
+        if status
+            .rollout
+            .is_some_and(|rollout| rollout.fenced_since.is_some())
+        {
+            let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
+            world.edit_status::<Broker>("mq/orders", &long_ago);
+        }
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+        for (name, uid) in brokers(world) {
+            if seen.get(&name).is_some_and(|before| *before != uid) {
+                order.push(name.clone());
+            }
+            seen.insert(name, uid);
+        }
+    }
+    order
+}
+
+#[tokio::test]
+async fn a_master_that_a_new_name_server_does_not_know_is_restarted_to_tell_it() {
+    let mut world = serving(lasting().groups(2).image("apache/rocketmq:4.5.0")).await;
+    has_payments(&world, ["orders-0-master-0", "orders-1-master-0"]);
+    world.edit::<NameService>("mq/names", &json!({"spec": {"size": 2}}));
+    let order = roll_behind_fences(&mut world).await;
+    assert_eq!(order, ["orders-0-master-0", "orders-1-master-0"]);
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+}
+
+#[tokio::test]
+async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts() {
+    let mut world = serving(lasting().groups(2)).await;
+    has_payments(&world, ["orders-0-master-0", "orders-1-master-0"]);
     edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
     let before = brokers(&world);
     for _ in 0..8 {
@@ -283,30 +326,7 @@ async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts
     assert_eq!(permission(&world, "orders-0-master-0"), Some(4));
     assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
     says(&world, "producers have 30 s to go to other groups");
-    // Half a minute passes.
-    let passed = |world: &World| {
-        let status = world.get::<Broker>("mq/orders").status.unwrap();
-        if status
-            .rollout
-            .is_some_and(|rollout| rollout.fenced_since.is_some())
-        {
-            let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
-            world.edit_status::<Broker>("mq/orders", &long_ago);
-        }
-    };
-    let mut order = Vec::new();
-    let mut seen = before;
-    for _ in 0..60 {
-        passed(&world);
-        world.reconcile_all().await.unwrap();
-        world.kubelet.step();
-        for (name, uid) in brokers(&world) {
-            if seen.get(&name).is_some_and(|before| *before != uid) {
-                order.push(name.clone());
-            }
-            seen.insert(name, uid);
-        }
-    }
+    let order = roll_behind_fences(&mut world).await;
     assert_eq!(order, ["orders-0-master-0", "orders-1-master-0"]);
     assert!(
         world.ready::<Broker>("mq/orders"),

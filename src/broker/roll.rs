@@ -64,7 +64,7 @@ pub struct Topics {
     /// Whether each of its users' topics that can be written to can be written to on another master too; none if it has no
     /// such topic.
     pub elsewhere: Option<bool>,
-    /// Whether every name server shows all of them read-only on this master.
+    /// Whether no name server sends producers of them to this master.
     pub fenced: bool,
 }
 
@@ -369,8 +369,8 @@ fn is_users(topic: &str, cluster: &str, broker: &str) -> bool {
     !is_system_topic(topic, cluster, broker) && !is_retry_topic(topic) && !is_dead_letter_topic(topic)
 }
 
-/// Whether every name server shows a topic read-only on that broker. A broker registers all of its topics at once, so one
-/// tells of all.
+/// Whether no name server sends producers of a topic to that broker: it shows it read-only, or does not know of it. A broker
+/// registers all of its topics at once, so one tells of all.
 async fn shown_read_only(
     observed: &Observed,
     broker: &str,
@@ -385,7 +385,7 @@ async fn shown_read_only(
             .ok_or_else(|| format!("{} has no address", view.name))?;
         let route = admin.route(address, topic).await.map_err(|err| err.to_string())?;
         let shown = route.and_then(|mut route| route.brokers.remove(broker));
-        all &= shown.is_some_and(|shown| !shown.queues.is_writable());
+        all &= shown.is_none_or(|shown| !shown.queues.is_writable());
     }
     Ok(all)
 }
