@@ -2,6 +2,7 @@
 
 mod article;
 mod bench;
+mod bench_copy;
 mod idle;
 mod killed;
 mod killed_while_scaling;
