@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service}
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use rocketmq_operator::admin::fake::FakeBroker;
-use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
+use rocketmq_operator::admin::{Admin as _, ORDER_TOPICS, SubscriptionGroup, TopicConfig};
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
 use support::fixtures::{broker, name_service};
@@ -451,6 +451,60 @@ async fn a_size_raised_again_gives_a_draining_group_its_permission_back_and_rest
     assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
     assert_eq!(world.get::<Pod>("mq/orders-1-master-0").uid(), before);
     assert!(world.ready::<Broker>("mq/orders"));
+}
+
+/// The queues of an order topic, as the name server has them.
+async fn ordered(world: &World, topic: &str) -> String {
+    let kept = world
+        .rocketmq
+        .kv_list(&names_address(world), ORDER_TOPICS)
+        .await
+        .unwrap();
+    kept[topic].clone()
+}
+
+fn names_address(world: &World) -> String {
+    let pod = world.get::<Pod>("mq/names-0");
+    format!("{}:9876", pod.status.unwrap().pod_ip.unwrap())
+}
+
+#[tokio::test]
+async fn a_leaving_group_is_taken_out_of_order_topics_before_it_is_read_only_and_put_back_if_it_stays() {
+    let mut world = two_groups(3).await;
+    let (both, alone) = ("orders-0:1;orders-1:1", "orders-1:3");
+    let master = address(&world, "orders-1-master-0");
+    world
+        .rocketmq
+        .becomes(&master, |broker| broker.topic(TopicConfig::new("parcels", 3)));
+    world.rocketmq.register_all();
+    for (topic, queues) in [("payments", both), ("parcels", alone)] {
+        world
+            .rocketmq
+            .kv(&names_address(&world), ORDER_TOPICS, topic, queues);
+    }
+    resize(&world, 1);
+    while ordered(&world, "parcels").await == alone {
+        assert_eq!(
+            permission(&world, "orders-1-master-0"),
+            Some(6),
+            "fenced too early"
+        );
+        time_passes(&mut world, 1).await;
+    }
+    time_passes(&mut world, 20).await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
+    assert_eq!(ordered(&world, "payments").await, "orders-0:1");
+    assert_eq!(ordered(&world, "parcels").await, "orders-0:3");
+    resize(&world, 2);
+    time_passes(&mut world, 10).await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+    assert_eq!(ordered(&world, "payments").await, both);
+    assert_eq!(ordered(&world, "parcels").await, alone);
+    assert_eq!(
+        world.get::<Broker>("mq/orders").status.unwrap().scale_in,
+        None,
+        "nothing is left to do"
+    );
 }
 
 #[tokio::test]

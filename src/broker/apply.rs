@@ -11,6 +11,7 @@ use super::drain::{self, Drain};
 use super::leave;
 use super::observe::Observed;
 use super::open;
+use super::order_topics;
 use super::plan::{Plan, SetPlan};
 use super::retire::Retire;
 use super::roll::Roll;
@@ -93,14 +94,25 @@ async fn scale_in(
     if step.unregister {
         return Ok(drain::strike_off(valid, observed, drain.group, admin).await);
     }
-    let moving = step
-        .memory
-        .as_ref()
-        .is_some_and(|memory| memory.phase <= ScaleInPhase::Fencing);
-    if moving {
-        return Ok(drain::carry(valid, &drain.moves, admin).await);
+    Ok(moved(valid, (step, drain), admin).await)
+}
+
+/// Makes elsewhere what only the leaving group has, then takes it out of the queues of order topics; or puts it back.
+async fn moved(
+    valid: &Valid,
+    (step, drain): (&leave::Step, &Drain),
+    admin: &dyn Admin,
+) -> Result<(), admin::Error> {
+    let (Some(memory), Ok(topics)) = (&step.memory, &drain.seen.order_topics) else {
+        return Ok(());
+    };
+    if step.restore {
+        return order_topics::put(&topics.again, admin).await;
     }
-    Ok(Ok(()))
+    if memory.phase <= ScaleInPhase::Fencing {
+        drain::carry(valid, &drain.moves, admin).await?;
+    }
+    order_topics::put(&topics.without, admin).await
 }
 
 /// One step of a broker that leaves. What becomes of its claims is that of scaling, not of deleting the `Broker`: its

@@ -10,6 +10,7 @@ pub mod live;
 pub mod name_servers;
 pub mod observe;
 pub mod open;
+pub mod order_topics;
 pub mod plan;
 pub mod retire;
 pub mod roll;
