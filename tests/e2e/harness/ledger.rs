@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cluster::{Said, run, text, uid_of};
+use super::figures;
 use super::node::{self, Frozen};
 use super::rocketmq::Rocketmq;
 use super::wait::{START, seconds};
@@ -375,6 +376,7 @@ impl Ledger {
         let books: Books =
             serde_json::from_str(said.out.trim()).unwrap_or_else(|e| panic!("{e}: {}", said.all()));
         println!("{}: {}", self.rocketmq.space.name, books.figures());
+        figures::record(&books);
         books
     }
 }
