@@ -10,7 +10,11 @@ use super::ledger::{Books, Produced};
 pub fn record(books: &Books) {
     // libtest names the thread after the test.
     let thread = std::thread::current();
-    let story = thread.name().unwrap_or("main").replace("::", ": ").replace('_', " ");
+    let story = thread
+        .name()
+        .unwrap_or("main")
+        .replace("::", ": ")
+        .replace('_', " ");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("figures.md");
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(row(&story, books).as_bytes()).unwrap();
@@ -27,7 +31,9 @@ fn row(story: &str, books: &Books) -> String {
     let duplicates: u64 = books.groups.values().map(|group| group.duplicates).sum();
     let refused: u64 = refused.values().sum();
     let lost = books.lost();
-    format!("| {story} | {acknowledged} | {per_second} | {lost} | {duplicates} | {refused} | {longest_gap_ms} ms |\n")
+    format!(
+        "| {story} | {acknowledged} | {per_second} | {lost} | {duplicates} | {refused} | {longest_gap_ms} ms |\n"
+    )
 }
 
 #[test]
