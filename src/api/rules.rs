@@ -99,13 +99,68 @@ pub(super) fn one_source_of_name_servers() -> Rule {
     .field_path(".nameServers")
 }
 
+/// What a list of name servers looks like, or nothing.
+const ADDRESSES: &str = r"self.matches('^(([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}(;([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5})*;?)?$')";
+
 /// On `nameServers`.
 pub(super) fn name_servers_are_addresses() -> Rule {
     rule(
-        r"self.matches('^(([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}(;([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5})*;?)?$')",
+        ADDRESSES,
         "spec.nameServers must be host:port;host:port, such as 192.168.0.1:9876;192.168.0.2:9876, or empty for \
          those of the NameService",
     )
+}
+
+/// On `sourceNameServers`.
+pub(super) fn source_name_servers_are_addresses() -> Rule {
+    rule(
+        ADDRESSES,
+        "spec.sourceNameServers must be host:port;host:port, such as 192.168.0.1:9876;192.168.0.2:9876, or empty \
+         for those of the Broker that spec.sourceCluster names",
+    )
+}
+
+/// On `targetNameServers`.
+pub(super) fn target_name_servers_are_addresses() -> Rule {
+    rule(
+        ADDRESSES,
+        "spec.targetNameServers must be host:port;host:port, such as 192.168.0.1:9876;192.168.0.2:9876, or empty \
+         for those of the Broker that spec.targetCluster names",
+    )
+}
+
+/// On the whole `TopicTransfer`: what has begun stays as it began.
+pub(super) fn transfer_stays_as_it_began() -> Rule {
+    rule(
+        "!oldSelf.hasValue() || !has(oldSelf.value().status) || !has(oldSelf.value().status.phase) || \
+         oldSelf.value().status.phase == 'Pending' || self.spec == oldSelf.value().spec",
+        "spec of a transfer that has begun cannot be changed: delete this TopicTransfer, which undoes it, and make \
+         another",
+    )
+    .optional_old_self(true)
+}
+
+/// On a `TopicTransfer`'s spec. Two clusters may have one name if they have their own name servers.
+pub(super) fn transfer_goes_elsewhere() -> Rule {
+    rule(
+        "self.sourceCluster != self.targetCluster || (has(self.sourceNameServers) ? self.sourceNameServers : '') != \
+         (has(self.targetNameServers) ? self.targetNameServers : '')",
+        "spec.targetCluster must not be spec.sourceCluster: name another Broker, or give the name servers of each",
+    )
+    .field_path(".targetCluster")
+}
+
+/// On a `TopicTransfer`'s spec.
+pub(super) fn transferred_topic_is_a_users() -> Rule {
+    rule(
+        "self.topic.matches('^[|a-zA-Z0-9_-]+$') && !self.topic.startsWith('rmq_sys_') && !(self.topic in \
+         ['TBW102', 'SCHEDULE_TOPIC_XXXX', 'BenchmarkTest', 'RMQ_SYS_TRANS_HALF_TOPIC', \
+         'RMQ_SYS_TRANS_OP_HALF_TOPIC', 'RMQ_SYS_TRACE_TOPIC', 'TRANS_CHECK_MAX_TIME_TOPIC', 'SELF_TEST_TOPIC', \
+         'OFFSET_MOVED_EVENT', 'CHECKPOINT_TOPIC'])",
+        "spec.topic must be a topic of yours, of letters, digits, '_', '-' and '|': RocketMQ's own topics and those of \
+         messages to be retried do not move",
+    )
+    .field_path(".topic")
 }
 
 /// On a Broker's spec.
