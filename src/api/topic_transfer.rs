@@ -186,10 +186,10 @@ pub struct TopicTransferStatus {
     #[schemars(transform = brief)]
     pub started_at: Option<Time>,
 
-    /// When the transfer began to be undone.
+    /// When the transfer began to be undone; if it was deleted after removal had begun, when that was noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = brief)]
-    pub undoing_since: Option<Time>,
+    pub ending_since: Option<Time>,
 
     /// Why it is undone or failed, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -105,8 +105,8 @@ pub struct Transfer<'a> {
     pub groups: Option<&'a [String]>,
     /// `spec.timeoutSeconds`.
     pub timeout_seconds: i64,
-    /// When its user deleted it.
-    pub deleted: Option<&'a Time>,
+    /// Whether its user deleted it.
+    pub deleted: bool,
     /// What is stored.
     pub memory: &'a TopicTransferStatus,
     /// Now, in whole seconds.
@@ -131,15 +131,18 @@ pub struct Decision {
 /// What is to be done next. It changes the phase by one at most.
 #[must_use]
 pub fn step(transfer: &Transfer<'_>) -> Decision {
-    let memory = transfer.remembered();
+    let mut memory = transfer.remembered();
     let phase = memory.phase.unwrap_or_default();
     if phase.is_final() {
-        let release = transfer.deleted.is_some();
+        let release = transfer.deleted;
         return Decision {
             memory,
             release,
             ..Decision::default()
         };
+    }
+    if transfer.deleted && !memory.removed.is_empty() {
+        memory.ending_since.get_or_insert_with(|| transfer.now.clone());
     }
     if let Some(decision) = transfer.ended_by_user(&memory, phase) {
         return decision;
@@ -227,7 +230,7 @@ impl Transfer<'_> {
         let times = [
             &mut memory.started_at,
             &mut memory.quiet_since,
-            &mut memory.undoing_since,
+            &mut memory.ending_since,
         ];
         for time in times.into_iter().flatten() {
             if time.0 > self.now.0 {
@@ -244,7 +247,9 @@ impl Transfer<'_> {
     /// A deleted transfer that has done nothing to the source goes at once; one that has is undone, or where that cannot be
     /// any more comes to its end.
     fn ended_by_user(&self, memory: &TopicTransferStatus, phase: TransferPhase) -> Option<Decision> {
-        let deleted = self.deleted?;
+        if !self.deleted {
+            return None;
+        }
         let release = |memory: &TopicTransferStatus| Decision {
             release: true,
             ..wait(memory.clone(), "deleted")
@@ -254,7 +259,8 @@ impl Transfer<'_> {
             return Some(release(memory));
         }
         if !memory.removed.is_empty() {
-            let late = self.seconds_since(deleted) >= BOUND_SECONDS;
+            let since = memory.ending_since.as_ref();
+            let late = since.is_some_and(|since| self.seconds_since(since) >= BOUND_SECONDS);
             return late.then(|| release(memory));
         }
         let why = "this TopicTransfer was deleted: the source gets its settings back".to_owned();
@@ -289,7 +295,7 @@ impl Transfer<'_> {
     fn undo(&self, mut memory: TopicTransferStatus, cause: TransferCause, why: String) -> Decision {
         memory.cause = Some(cause);
         memory.cause_message = Some(why);
-        memory.undoing_since = Some(self.now.clone());
+        memory.ending_since = Some(self.now.clone());
         to(
             memory,
             TransferPhase::Undoing,
@@ -588,7 +594,7 @@ impl Transfer<'_> {
             }
             Err(why) => {
                 let since = memory
-                    .undoing_since
+                    .ending_since
                     .get_or_insert_with(|| self.now.clone())
                     .clone();
                 if self.seconds_since(&since) < BOUND_SECONDS {

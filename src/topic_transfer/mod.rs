@@ -37,10 +37,10 @@ const SOON: Duration = Duration::from_millis(200);
 
 /// Brings a transfer one step further, and reports.
 pub async fn reconcile(transfer: Arc<TopicTransfer>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let deleted = transfer.metadata.deletion_timestamp.as_ref();
+    let deleted = transfer.metadata.deletion_timestamp.is_some();
     let kept = apply::is_kept(&transfer);
     let memory = transfer.status.clone().unwrap_or_default();
-    if memory.phase.unwrap_or_default().is_final() || (deleted.is_some() && !kept) {
+    if memory.phase.unwrap_or_default().is_final() || (deleted && !kept) {
         if kept {
             apply::keep(&transfer, Kept::No, &ctx).await?;
         }

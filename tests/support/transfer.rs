@@ -165,7 +165,7 @@ impl Two {
             }
         };
         let mut times = json!({});
-        for field in ["startedAt", "quietSince", "undoingSince"] {
+        for field in ["startedAt", "quietSince", "endingSince"] {
             if !status[field].is_null() {
                 earlier(&mut status[field]);
                 times[field] = status[field].clone();
