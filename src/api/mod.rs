@@ -28,6 +28,7 @@ mod schema;
 )]
 mod topic_transfer;
 mod transfer_memory;
+mod transfer_rules;
 
 pub use broker::{Broker, BrokerSpec, BrokerStatus};
 pub use fields::{

@@ -6,7 +6,7 @@
 
 use kube::core::{Message, Rule};
 
-fn rule(expression: &str, message: &str) -> Rule {
+pub(super) fn rule(expression: &str, message: &str) -> Rule {
     Rule::new(expression).message(Message::Message(message.to_owned()))
 }
 
@@ -100,7 +100,7 @@ pub(super) fn one_source_of_name_servers() -> Rule {
 }
 
 /// What a list of name servers looks like, or nothing.
-const ADDRESSES: &str = r"self.matches('^(([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}(;([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5})*;?)?$')";
+pub(super) const ADDRESSES: &str = r"self.matches('^(([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}(;([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5})*;?)?$')";
 
 /// On `nameServers`.
 pub(super) fn name_servers_are_addresses() -> Rule {
@@ -109,58 +109,6 @@ pub(super) fn name_servers_are_addresses() -> Rule {
         "spec.nameServers must be host:port;host:port, such as 192.168.0.1:9876;192.168.0.2:9876, or empty for \
          those of the NameService",
     )
-}
-
-/// On `sourceNameServers`.
-pub(super) fn source_name_servers_are_addresses() -> Rule {
-    rule(
-        ADDRESSES,
-        "spec.sourceNameServers must be host:port;host:port, such as 192.168.0.1:9876;192.168.0.2:9876, or empty \
-         for those of the Broker that spec.sourceCluster names",
-    )
-}
-
-/// On `targetNameServers`.
-pub(super) fn target_name_servers_are_addresses() -> Rule {
-    rule(
-        ADDRESSES,
-        "spec.targetNameServers must be host:port;host:port, such as 192.168.0.1:9876;192.168.0.2:9876, or empty \
-         for those of the Broker that spec.targetCluster names",
-    )
-}
-
-/// On the whole `TopicTransfer`: what has begun stays as it began.
-pub(super) fn transfer_stays_as_it_began() -> Rule {
-    rule(
-        "!oldSelf.hasValue() || !has(oldSelf.value().status) || !has(oldSelf.value().status.phase) || \
-         oldSelf.value().status.phase == 'Pending' || self.spec == oldSelf.value().spec",
-        "spec of a transfer that has begun cannot be changed: delete this TopicTransfer, which undoes it, and make \
-         another",
-    )
-    .optional_old_self(true)
-}
-
-/// On a `TopicTransfer`'s spec. Two clusters may have one name if they have their own name servers.
-pub(super) fn transfer_goes_elsewhere() -> Rule {
-    rule(
-        "self.sourceCluster != self.targetCluster || (has(self.sourceNameServers) ? self.sourceNameServers : '') != \
-         (has(self.targetNameServers) ? self.targetNameServers : '')",
-        "spec.targetCluster must not be spec.sourceCluster: name another Broker, or give the name servers of each",
-    )
-    .field_path(".targetCluster")
-}
-
-/// On a `TopicTransfer`'s spec.
-pub(super) fn transferred_topic_is_a_users() -> Rule {
-    rule(
-        "self.topic.matches('^[|a-zA-Z0-9_-]+$') && !self.topic.startsWith('rmq_sys_') && !(self.topic in \
-         ['TBW102', 'SCHEDULE_TOPIC_XXXX', 'BenchmarkTest', 'RMQ_SYS_TRANS_HALF_TOPIC', \
-         'RMQ_SYS_TRANS_OP_HALF_TOPIC', 'RMQ_SYS_TRACE_TOPIC', 'TRANS_CHECK_MAX_TIME_TOPIC', 'SELF_TEST_TOPIC', \
-         'OFFSET_MOVED_EVENT', 'CHECKPOINT_TOPIC'])",
-        "spec.topic must be a topic of yours, of letters, digits, '_', '-' and '|': RocketMQ's own topics and those of \
-         messages to be retried do not move",
-    )
-    .field_path(".topic")
 }
 
 /// On a Broker's spec.
@@ -184,7 +132,7 @@ pub(super) fn dns_policy_is_complete() -> Rule {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::sync::LazyLock;
 
@@ -228,7 +176,10 @@ mod tests {
     }
 
     /// What the rules of the definition say of an object that is created, or that replaces `old`.
-    fn verdict<T: Resource<DynamicType = ()> + Serialize>(object: &T, old: Option<&T>) -> Result<(), String> {
+    pub(in crate::api) fn verdict<T: Resource<DynamicType = ()> + Serialize>(
+        object: &T,
+        old: Option<&T>,
+    ) -> Result<(), String> {
         let schema = &SCHEMAS[T::kind(&()).as_ref()];
         let json = |object| serde_json::to_value(object).unwrap();
         Validator::new()
@@ -273,12 +224,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn accepted<T: Resource<DynamicType = ()> + Serialize>(object: &T) {
+    pub(in crate::api) fn accepted<T: Resource<DynamicType = ()> + Serialize>(object: &T) {
         assert_eq!(verdict(object, None), Ok(()));
     }
 
     #[track_caller]
-    fn refused<T: Resource<DynamicType = ()> + Serialize>(object: &T, because: &str) {
+    pub(in crate::api) fn refused<T: Resource<DynamicType = ()> + Serialize>(object: &T, because: &str) {
         let why = verdict(object, None).expect_err("was accepted");
         assert!(
             why.contains(because) && why.lines().count() == 1,

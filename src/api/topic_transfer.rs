@@ -12,9 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::lenient::{self, blank_is_none, null_is_default};
-use super::rules;
 use super::schema::{brief, no_nulls, short_names, topic_transfer_spec};
 use super::transfer_memory::{FirstSettings, GroupLag, TransferCause, TransferPhase, UnderWay};
+use super::transfer_rules as rules;
 
 /// How long a transfer may take if its spec does not say.
 pub const TRANSFER_TIMEOUT_SECONDS: i64 = 3600;

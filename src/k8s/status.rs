@@ -97,12 +97,11 @@ fn event(before: Option<&Condition>, after: &Condition) -> Option<Event> {
     let holds = after.status == "True";
     let type_ = match after.type_.as_str() {
         _ if same => return None,
-        conditions::READY | conditions::PROGRESSING if holds => EventType::Normal,
+        conditions::READY | conditions::PROGRESSING | conditions::COMPLETE if holds => EventType::Normal,
         conditions::READY if before.is_some_and(|before| before.status == "True") => EventType::Warning,
         conditions::DEGRADED if holds => EventType::Warning,
         conditions::DEGRADED if before.is_some_and(|before| before.status == "True") => EventType::Normal,
         conditions::CONFIG_ACCEPTED if !holds => EventType::Warning,
-        conditions::COMPLETE if holds => EventType::Normal,
         // It had begun, and it will not come to its end.
         conditions::COMPLETE if before.is_some() => EventType::Warning,
         _ => return None,

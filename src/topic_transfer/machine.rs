@@ -4,15 +4,15 @@
 //! What is remembered is stored before what follows from it is done: a process that ends anywhere in between loses nothing.
 //! What is not known never counts as good: without an answer of every broker and every name server nothing goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::drain::{Blocked, count};
 use super::order;
-use super::seen::{Cluster, Held, Seen, Unknown};
+use super::seen::{Cluster, Seen, Unknown};
 use crate::admin::{SubscriptionGroup, TopicConfig, perm};
-use crate::api::{FirstSettings, GroupLag, TopicTransferStatus, TransferCause, TransferPhase};
-use crate::broker::backlog::NAMED;
+use crate::api::{FirstSettings, TopicTransferStatus, TransferCause, TransferPhase};
 
 /// How long no message must arrive: two polls of a producer for routes, of 30 s each.
 pub const QUIET_SECONDS: i64 = 60;
@@ -175,14 +175,6 @@ enum Hidden {
     Silent(String),
 }
 
-/// Why the source's topic may not be removed.
-enum Blocked {
-    /// Somebody may write to it.
-    Open,
-    /// Not yet.
-    Wait(String),
-}
-
 pub(super) fn wait(mut memory: TopicTransferStatus, words: impl Into<String>) -> Decision {
     memory.step = Some(words.into());
     Decision {
@@ -198,19 +190,23 @@ pub(super) fn wait_for_user(memory: TopicTransferStatus, why: (&'static str, Str
     }
 }
 
-fn ask(memory: TopicTransferStatus, words: String, request: Request) -> Decision {
+pub(super) fn ask(memory: TopicTransferStatus, words: String, request: Request) -> Decision {
     Decision {
         request: Some(request),
         ..wait(memory, words)
     }
 }
 
-fn to(mut memory: TopicTransferStatus, phase: TransferPhase, words: impl Into<String>) -> Decision {
+pub(super) fn to(
+    mut memory: TopicTransferStatus,
+    phase: TransferPhase,
+    words: impl Into<String>,
+) -> Decision {
     memory.phase = Some(phase);
     wait(memory, words)
 }
 
-fn fails(mut memory: TopicTransferStatus, (cause, why): (TransferCause, String)) -> Decision {
+pub(super) fn fails(mut memory: TopicTransferStatus, (cause, why): (TransferCause, String)) -> Decision {
     memory.cause = Some(cause);
     memory.cause_message = Some(why.clone());
     to(memory, TransferPhase::Failed, why)
@@ -242,65 +238,6 @@ impl Transfer<'_> {
 
     pub(super) fn seconds_since(&self, time: &Time) -> i64 {
         self.now.0.as_second().saturating_sub(time.0.as_second())
-    }
-
-    /// A deleted transfer that has done nothing to the source goes at once; one that has is undone, or where that cannot be
-    /// any more comes to its end.
-    fn ended_by_user(&self, memory: &TopicTransferStatus, phase: TransferPhase) -> Option<Decision> {
-        if !self.deleted {
-            return None;
-        }
-        let release = |memory: &TopicTransferStatus| Decision {
-            release: true,
-            ..wait(memory.clone(), "deleted")
-        };
-        let gone = matches!(&self.seen.source, Err(unknown) if unknown.gone);
-        if gone || matches!(phase, TransferPhase::Pending | TransferPhase::Copying) {
-            return Some(release(memory));
-        }
-        if !memory.removed.is_empty() {
-            let since = memory.ending_since.as_ref();
-            let late = since.is_some_and(|since| self.seconds_since(since) >= BOUND_SECONDS);
-            return late.then(|| release(memory));
-        }
-        let why = "this TopicTransfer was deleted: the source gets its settings back".to_owned();
-        (phase != TransferPhase::Undoing).then(|| self.undo(memory.clone(), TransferCause::Deleted, why))
-    }
-
-    fn ended_by_time(&self, memory: &TopicTransferStatus, phase: TransferPhase) -> Option<Decision> {
-        let started = memory.started_at.as_ref()?;
-        let late = self.seconds_since(started) >= self.timeout_seconds;
-        if !late || !memory.removed.is_empty() {
-            return None;
-        }
-        let step = memory.step.as_deref().unwrap_or("nothing");
-        let after = format!(
-            "not done after {} s (spec.timeoutSeconds); last: {step}",
-            self.timeout_seconds
-        );
-        let remedy = "see to what it waited for, then make a new TopicTransfer";
-        match phase {
-            TransferPhase::Copying => {
-                let why = format!("{after}; the source was not touched: {remedy}");
-                Some(fails(memory.clone(), (TransferCause::TimedOut, why)))
-            }
-            TransferPhase::Fencing | TransferPhase::Draining | TransferPhase::Removing => {
-                let why = format!("{after}; nothing was removed, the source takes messages again: {remedy}");
-                Some(self.undo(memory.clone(), TransferCause::TimedOut, why))
-            }
-            _ => None,
-        }
-    }
-
-    fn undo(&self, mut memory: TopicTransferStatus, cause: TransferCause, why: String) -> Decision {
-        memory.cause = Some(cause);
-        memory.cause_message = Some(why);
-        memory.ending_since = Some(self.now.clone());
-        to(
-            memory,
-            TransferPhase::Undoing,
-            "the source gets its settings back",
-        )
     }
 
     /// Both clusters, if every broker and name server of both answers.
@@ -409,7 +346,7 @@ impl Transfer<'_> {
     }
 
     /// Whether every name server of the target sends clients to every master of it.
-    fn served(&self, memory: &TopicTransferStatus, target: &Cluster) -> Result<(), String> {
+    pub(super) fn served(&self, memory: &TopicTransferStatus, target: &Cluster) -> Result<(), String> {
         let settings = super::copy::numbers(self.topic, &memory.source);
         target.not_served_by(&settings).map_or(Ok(()), Err)
     }
@@ -493,156 +430,19 @@ impl Transfer<'_> {
         if let Some((words, request)) = left_over_order(source) {
             return ask(memory, words, request);
         }
-        match self.served(&memory, target) {
-            Err(why) => wait(memory, format!("waiting: {why}")),
-            Ok(()) => {
-                memory.lag = Some(0);
-                to(
-                    memory,
-                    TransferPhase::Succeeded,
-                    "the topic is at the target only",
-                )
-            }
+        if let Err(why) = self.served(&memory, target) {
+            return wait(memory, format!("waiting: {why}"));
         }
-    }
-
-    /// Whether nobody can write to the source, nobody has anything left to consume there, and the target answers for all.
-    fn settled(
-        &self,
-        memory: &mut TopicTransferStatus,
-        source: &Cluster,
-        target: &Cluster,
-    ) -> Result<(), Blocked> {
-        let held = self.held(source);
-        count(memory, &held);
-        if source.holders().any(|(_, _, topic)| is_open(topic)) || source.open_at().is_some() {
-            return Err(Blocked::Open);
-        }
-        let quiet = self.quiet(memory, source, &held);
-        if let Some(why) = still_held(&held) {
-            memory.under_way.clear();
-            return Err(Blocked::Wait(why));
-        }
-        quiet.map_err(Blocked::Wait)?;
-        super::under_way::delivered(memory, &held, self.now).map_err(Blocked::Wait)?;
-        if !matches!(self.next_copy(memory, source, target), Ok(None)) {
-            return Err(Blocked::Wait("waiting: the target has not all of it".to_owned()));
-        }
-        self.served(memory, target)
-            .map_err(|why| Blocked::Wait(format!("waiting: {why}")))
-    }
-
-    /// What each master of the source holds for the groups that are waited for.
-    fn held(&self, source: &Cluster) -> BTreeMap<String, Held> {
-        let groups = match self.groups {
-            Some(groups) => groups.iter().cloned().collect(),
-            None => source.waiting(self.topic),
-        };
-        let masters = source.answering();
-        masters
-            .filter_map(|(broker, master)| {
-                let facts = master.facts.as_ref()?;
-                Some((broker.clone(), Held::of(facts, self.topic, &groups)))
-            })
-            .collect()
-    }
-
-    /// Whether no message has come for long enough. The count and its time are remembered.
-    fn quiet(
-        &self,
-        memory: &mut TopicTransferStatus,
-        source: &Cluster,
-        held: &BTreeMap<String, Held>,
-    ) -> Result<(), String> {
-        let counts = source.holders().map(|(broker, ..)| {
-            let count = held.get(broker).map(|held| held.written);
-            (broker, count)
-        });
-        let counts: BTreeMap<_, _> = counts.collect();
-        let still = counts
-            .iter()
-            .all(|(broker, count)| count.is_some() && memory.written.get(*broker) == count.as_ref());
-        let since = memory.quiet_since.clone().filter(|_| still);
-        if since.is_none() {
-            memory.quiet_since = Some(self.now.clone());
-            memory.under_way.clear();
-            let counts = counts.into_iter();
-            let known = counts.filter_map(|(broker, count)| Some((broker.clone(), count?)));
-            memory.written.extend(known);
-        }
-        match since {
-            Some(since) if self.seconds_since(&since) >= QUIET_SECONDS => Ok(()),
-            _ => Err(format!(
-                "waiting until no message has arrived at the source for {QUIET_SECONDS} s"
-            )),
-        }
-    }
-
-    fn undoing(&self, mut memory: TopicTransferStatus) -> Decision {
-        let open = match &self.seen.source {
-            Err(unknown) => Err(unknown.message.clone()),
-            Ok(source) => next_undo(&memory, source),
-        };
-        match open {
-            Ok(None) => {
-                let words = "the source is as it was; what the target got stays there";
-                to(memory, TransferPhase::Undone, words)
-            }
-            Ok(Some((broker, topic))) => {
-                let words = format!("broker {broker} gets its settings of the topic back");
-                ask(memory, words, Request::ChangeTopic { broker, topic })
-            }
-            Err(why) => {
-                let since = memory
-                    .ending_since
-                    .get_or_insert_with(|| self.now.clone())
-                    .clone();
-                if self.seconds_since(&since) < BOUND_SECONDS {
-                    return wait(memory, format!("waiting: {why}"));
-                }
-                let first = memory.cause_message.clone().unwrap_or_default();
-                let why = format!(
-                    "{first}; not everything could be put back within {BOUND_SECONDS} s: {why}; give the topic its \
-                     permission back there (status.source has it)"
-                );
-                fails(memory, (TransferCause::NotUndone, why))
-            }
-        }
+        memory.lag = Some(0);
+        to(
+            memory,
+            TransferPhase::Succeeded,
+            "the topic is at the target only",
+        )
     }
 }
 
-/// The next broker that has not its first settings again. An error tells whose are not known.
-fn next_undo(
-    memory: &TopicTransferStatus,
-    source: &Cluster,
-) -> Result<Option<(String, TopicConfig)>, String> {
-    let mut unseen = None;
-    for first in &memory.source {
-        let broker = &first.broker;
-        match source.masters.get(broker) {
-            None => {
-                unseen = Some(format!(
-                    "broker {broker} of the source is listed by no name server"
-                ))
-            }
-            Some(Err(why)) => unseen = Some(format!("broker {broker} of the source: {why}")),
-            Some(Ok(master)) => {
-                let back = master.topic.as_ref().map(|topic| TopicConfig {
-                    read_queues: first.read_queues,
-                    write_queues: first.write_queues,
-                    perm: first.perm,
-                    ..topic.clone()
-                });
-                if let Some(back) = back.filter(|back| Some(back) != master.topic.as_ref()) {
-                    return Ok(Some((broker.clone(), back)));
-                }
-            }
-        }
-    }
-    unseen.map_or(Ok(None), Err)
-}
-
-fn is_open(topic: &TopicConfig) -> bool {
+pub(super) fn is_open(topic: &TopicConfig) -> bool {
     topic.perm & perm::WRITE != 0
 }
 
@@ -666,49 +466,6 @@ fn with_newcomers(mut memory: TopicTransferStatus, source: &Cluster) -> TopicTra
         }
     }
     memory
-}
-
-/// Remembers how much each group has still to consume.
-fn count(memory: &mut TopicTransferStatus, held: &BTreeMap<String, Held>) {
-    let mut groups: BTreeMap<&String, i64> = BTreeMap::new();
-    for (group, lag) in held.values().flat_map(|held| &held.lag) {
-        let sum = groups.entry(group).or_default();
-        *sum = sum.saturating_add(*lag);
-    }
-    memory.lag = Some(groups.values().copied().fold(0, i64::saturating_add));
-    memory.groups = groups
-        .into_iter()
-        .map(|(name, lag)| GroupLag {
-            name: name.clone(),
-            lag,
-        })
-        .collect();
-}
-
-/// What is not consumed yet, in words.
-fn still_held(held: &BTreeMap<String, Held>) -> Option<String> {
-    let mut words = Vec::new();
-    for (broker, held) in held {
-        for (group, lag) in held.lag.iter().filter(|(_, lag)| **lag > 0) {
-            words.push(format!("group {group} has {lag} to consume at broker {broker}"));
-        }
-        for (number, what) in [
-            (held.half, "messages of open transactions"),
-            (held.timed, "messages in timers"),
-            (held.undispatched, "bytes of messages not yet in their queues"),
-        ] {
-            if number > 0 {
-                words.push(format!(
-                    "broker {broker} has {number} {what}, perhaps of this topic"
-                ));
-            }
-        }
-    }
-    let more = words.len().saturating_sub(NAMED);
-    words.truncate(NAMED);
-    let rest = (more > 0).then(|| format!("{more} more"));
-    let words: Vec<_> = words.into_iter().chain(rest).collect();
-    (!words.is_empty()).then(|| format!("waiting: {}", words.join(", ")))
 }
 
 /// The first name server whose order topics still send consumers to the source.

@@ -12,8 +12,14 @@ pub mod sides;
 pub mod status;
 
 mod apply;
+mod drain;
 mod under_way;
+mod undo;
 
+#[cfg(test)]
+mod machine_tests;
+#[cfg(test)]
+mod properties;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -24,10 +24,10 @@ pub(super) fn delivered(
 ) -> Result<(), String> {
     let known: BTreeMap<_, _> = memory.under_way.iter().map(|one| (&one.broker, one)).collect();
     let is_of_all = held.keys().all(|broker| known.contains_key(broker));
-    let once = known.values().any(|one| one.retried == SEEN_ONCE);
+    let unsure = known.values().any(|one| one.retried == SEEN_ONCE);
     let still =
         |broker: &String, held: &Held| known.get(broker).is_some_and(|one| one.retried == held.retried);
-    if is_of_all && !once && held.iter().all(|(broker, held)| still(broker, held)) {
+    if is_of_all && !unsure && held.iter().all(|(broker, held)| still(broker, held)) {
         let left = held.iter().find_map(|(broker, held)| {
             let one = known.get(broker)?;
             Some((broker, left(one, held, now)?))
@@ -39,7 +39,7 @@ pub(super) fn delivered(
             )),
         };
     }
-    let note = if is_of_all && once { note } else { note_once };
+    let note = if is_of_all && unsure { note } else { note_once };
     memory.under_way = held
         .iter()
         .map(|(broker, held)| note(broker, held, now))
