@@ -11,7 +11,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource};
 
 use crate::admin::Admin;
-use crate::api::{Broker, NameService};
+use crate::api::{Broker, NameService, TopicTransfer};
 use crate::broker::Texts;
 use crate::k8s::Applied;
 use crate::runtime::Metrics;
@@ -41,6 +41,8 @@ pub struct Stores {
     pub name_services: Store<NameService>,
     /// Every `Broker` in the watched namespaces.
     pub brokers: Store<Broker>,
+    /// Every `TopicTransfer` in the watched namespaces.
+    pub topic_transfers: Store<TopicTransfer>,
     /// Every `StatefulSet`, without its pod template.
     pub stateful_sets: Store<StatefulSet>,
     /// Pods with label `app` in (`broker`, `name_service`), without their spec but for node name and container images.

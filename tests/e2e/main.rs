@@ -22,4 +22,5 @@ mod readiness;
 mod replication;
 mod scaling;
 mod storage;
+mod transfer;
 mod versions;
