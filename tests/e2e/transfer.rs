@@ -166,10 +166,10 @@ async fn an_offline_group_with_backlog_lets_the_transfer_time_out_and_nothing_is
         ledger.abandon("gone").await;
         ledger.sends(200).await;
 
-        let short = transfer("move", TOPIC).with("spec.timeoutSeconds", json!(150));
+        let short = transfer("move", TOPIC).with("spec.timeoutSeconds", json!(240));
         space.apply(&short).await;
-        comes_to(&space, "move", "Draining", seconds(140)).await;
-        comes_to(&space, "move", "Undone", seconds(180)).await;
+        comes_to(&space, "move", "Draining", seconds(230)).await;
+        comes_to(&space, "move", "Undone", seconds(270)).await;
         let moved = space.get("TopicTransfer", "move").await.unwrap();
         let degraded = condition(Some(&moved), "Degraded");
         assert_eq!(
@@ -178,11 +178,9 @@ async fn an_offline_group_with_backlog_lets_the_transfer_time_out_and_nothing_is
             "{}",
             conditions(Some(&moved))
         );
-        assert!(
-            degraded.message.contains("group gone has "),
-            "{}",
-            degraded.message
-        );
+        let groups = moved["status"]["groups"].as_array().unwrap();
+        let gone = groups.iter().find(|group| group["name"] == "gone");
+        assert!(gone.is_some_and(|gone| gone["lag"].as_i64() > Some(0)), "{moved}");
         let lag = moved["status"]["lag"].as_i64().unwrap_or_default();
         assert!(lag > 0, "{moved}");
         println!("timed out with lag {lag}: {}", moved["status"]["groups"]);
