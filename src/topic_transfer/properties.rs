@@ -36,7 +36,7 @@ prop_compose! {
     /// Any two clusters, with anything remembered of them, the kind of thing that is most dangerous more often.
     fn any_world()(
         sources in prop::collection::vec(any_broker(0.8), 0..3),
-        targets in prop::collection::vec(any_broker(0.9), 0..3),
+        targets in prop::collection::vec(any_broker(0.9), 1..3),
         target_perm in prop_oneof![6 => Just(6), 1 => Just(4)],
         phase in prop_oneof![
             1 => prop::sample::select(TransferPhase::ALL.to_vec()),
@@ -126,7 +126,6 @@ proptest! {
 
     #[test]
     fn nothing_is_deleted_unless_all_is_seen_consumed_still_and_at_the_target(world in any_world()) {
-        prop_assume!(!world.target.is_empty());
         let decision = world.decide(&world.seen());
         if let Some(Request::Delete { broker, .. }) = &decision.request {
             prop_assert!(may_delete(&world), "{broker}: {world:#?}");
@@ -145,7 +144,7 @@ proptest! {
         prop_assert!(from == to || TRANSITIONS.contains(&(from, to)), "{from:?} to {to:?}");
         if from.is_final() {
             prop_assert_eq!(decision.request, None);
-            prop_assert_eq!(decision.memory, world.memory);
+            prop_assert_eq!(to, from);
         }
         if from != to && to == TransferPhase::Succeeded {
             prop_assert!(world.source.values().all(|broker| broker.topic.is_none()));
@@ -216,8 +215,11 @@ proptest! {
         if world.phase() == TransferPhase::Succeeded {
             prop_assert!(world.source.values().all(|broker| broker.topic.is_none()));
             prop_assert_eq!(&world.target["stock-0"].topic, &first["orders-0"].topic);
-        } else {
+        } else if world.memory.removed.is_empty() {
             prop_assert_eq!(settings(&world.source), settings(&first));
+        } else {
+            // Deleted after removal had begun, and too late to end it: it is let go as it is.
+            prop_assert!(world.deleted && late);
         }
     }
 }
