@@ -47,7 +47,9 @@ pub(super) async fn apply(
     };
 
     for member in valid.shape.members().filter(|member| !plan.leaves(*member)) {
-        write_service(&mut hand, valid, user.ports, member, ctx).await?;
+        let seen = observed.members.iter().find(|seen| seen.member == member);
+        let ports = seen.map_or(user.ports, |seen| seen.ports(user));
+        write_service(&mut hand, valid, ports, member, ctx).await?;
     }
     hand.ensure(&children::headless_service(valid, user.ports), service)
         .await?;
@@ -171,7 +173,7 @@ async fn told(valid: &Valid, plan: &Plan, admin: &dyn Admin) -> Vec<String> {
     refused
 }
 
-/// Writes the Service of one broker. One that was deleted gets its address back, because the broker and its clients go
+/// Writes the Service of one broker, with the ports of the pod that runs: a change of ports reaches them one by one. One that was deleted gets its address back, because the broker and its clients go
 /// on using it; only if somebody else has taken that address is there a new one.
 async fn write_service(
     hand: &mut Hand<'_>,

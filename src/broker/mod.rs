@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod drain;
 pub mod leave;
 pub mod live;
+pub mod live_keys;
 pub mod name_servers;
 pub mod observe;
 pub mod open;
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-pub use self::texts::Texts;
 pub use crate::properties;
 
 use self::config::UserConfig;
@@ -38,6 +38,8 @@ use crate::error::Error;
 use crate::k8s::cadence;
 use crate::k8s::conditions;
 use crate::k8s::status::{announce, now, write};
+use crate::workload::content;
+use crate::workload::fields::PodFields;
 
 /// Brings the world one step closer to what `broker` asks for, and reports.
 pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action, Error> {
@@ -109,10 +111,18 @@ async fn read_config(valid: &Valid, ctx: &Context) -> Result<Result<UserConfig, 
         Err(why) => return Ok(Err(why)),
     };
     let spec = valid.spec.config.clone().unwrap_or_default();
-    Ok(UserConfig::read(common, &spec).map_err(|message| Rejected {
-        reason: "ConfigRefused",
-        message,
-    }))
+    let user = match UserConfig::read(common, &spec) {
+        Ok(user) => user,
+        Err(message) => {
+            return Ok(Err(Rejected {
+                reason: "ConfigRefused",
+                message,
+            }));
+        }
+    };
+    let fields = PodFields::from(&valid.spec);
+    let contents = content::read(&valid.target, &fields, texts::place(&valid.spec), ctx).await?;
+    Ok(Ok(UserConfig { contents, ..user }))
 }
 
 /// Two Brokers of one name and host path would write into one store on a node they share.

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::children;
-use super::config::UserConfig;
+use super::config::{Ports, UserConfig};
 use super::drain::{self, Drain};
 use super::live;
 use super::name_servers::{NameServer, NameServers};
@@ -17,7 +17,7 @@ use super::open::{self, Openings};
 use super::valid::{Member, Valid};
 use crate::admin::{Admin, BrokerConfig, ClusterInfo, RuntimeInfo, Version, perm};
 use crate::context::{self, Context};
-use crate::k8s::labels::{self, NAME_SERVERS, STAGE};
+use crate::k8s::labels::{self, LIVE_HASH, NAME_SERVERS};
 use crate::k8s::{pod, service};
 
 /// Everything a plan is made from.
@@ -29,6 +29,8 @@ pub struct Observed {
     pub views: Vec<View>,
     /// The list of name servers that brokers start with, if it was ever written.
     pub name_server_list: Option<String>,
+    /// The hash of what brokers were last to take live.
+    pub live_hash: Option<String>,
     /// What groups that are being opened still lack.
     pub openings: Openings,
     /// The groups that have a disruption budget.
@@ -63,16 +65,15 @@ pub struct Facts {
     pub address: String,
     /// Its present state.
     pub runtime: RuntimeInfo,
-    /// What it runs with; read only while something is in doubt or under way.
-    pub config: Option<BrokerConfig>,
+    /// What it runs with.
+    pub config: BrokerConfig,
 }
 
 impl Facts {
     /// Whether it was seen to run with another list of name servers.
     #[must_use]
     pub fn misses(&self, list: &str) -> bool {
-        let config = self.config.as_ref();
-        config.is_some_and(|config| config.get(live::NAME_SERVERS) != Some(list))
+        self.config.get(live::NAME_SERVERS) != Some(list)
     }
 
     /// Whether its version takes a list of name servers without a restart.
@@ -86,7 +87,7 @@ impl Facts {
     /// Whether it announces its topics as read-only, if that is known.
     #[must_use]
     pub fn fenced(&self) -> Option<bool> {
-        let permission = self.config.as_ref()?.broker_permission()?;
+        let permission = self.config.broker_permission()?;
         Some(permission & perm::WRITE == 0)
     }
 }
@@ -121,14 +122,13 @@ pub async fn observe(
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Observed {
     let ask = name_servers.map(|found| found.ask.as_slice()).unwrap_or_default();
-    let look = look(valid, name_servers, ctx);
     let (views, members) = futures::future::join(
         join_all(ask.iter().map(|server| view(server, admin))),
         join_all(
             valid
                 .shape
                 .members()
-                .map(|member| seen(valid, user, member, look, (ctx, admin))),
+                .map(|member| seen(valid, user, member, (ctx, admin))),
         ),
     )
     .await;
@@ -141,6 +141,9 @@ pub async fn observe(
     let mut observed = Observed {
         members,
         views,
+        live_hash: list
+            .as_ref()
+            .and_then(|map| map.annotations().get(LIVE_HASH).cloned()),
         name_server_list: list.and_then(|map| map.annotations().get(NAME_SERVERS).cloned()),
         openings: Openings::new(),
         budgets: budgets(valid, ctx),
@@ -160,31 +163,6 @@ fn budgets(valid: &Valid, ctx: &Context) -> BTreeSet<i32> {
     (0..valid.shape.groups).filter(has).collect()
 }
 
-/// Brokers are looked at closely until all is as the spec asks, and again as soon as it is not.
-fn look(valid: &Valid, name_servers: Option<&NameServers>, ctx: &Context) -> Look {
-    let list = name_servers.map(|found| found.list.as_str());
-    let opening = || {
-        let masters = (0..valid.shape.groups).map(|group| Member { group, replica: 0 });
-        masters
-            .filter_map(|member| {
-                let name = member.name(&valid.name);
-                context::get(&ctx.stores.stateful_sets, &valid.target.namespace, &name)
-            })
-            .any(|set| set.annotations().contains_key(STAGE))
-    };
-    if valid.was_ready
-        && valid.rollout.is_none()
-        && valid.scale_in.is_none()
-        && valid.is_observed
-        && valid.told.as_deref() == list
-        && !opening()
-    {
-        Look::Short
-    } else {
-        Look::Close
-    }
-}
-
 async fn view(server: &NameServer, admin: &dyn Admin) -> View {
     let lists = match &server.address {
         Some(address) => admin.cluster_info(address).await.map_err(|err| err.to_string()),
@@ -201,7 +179,6 @@ async fn seen(
     valid: &Valid,
     user: &UserConfig,
     member: Member,
-    look: Look,
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Seen {
     let (namespace, name) = (valid.target.namespace.as_str(), member.name(&valid.name));
@@ -223,8 +200,8 @@ async fn seen(
         .filter(|map| valid.target.owns(&map.metadata));
     let (answer, facts) = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
         Some(ip) => {
-            let address = format!("{ip}:{}", user.ports.main);
-            match ask(valid, member, address, look, admin).await {
+            let address = format!("{ip}:{}", ports(pod.as_deref(), user).main);
+            match ask(valid, member, address, admin).await {
                 Ok(facts) => (Answer::Serves, Some(facts)),
                 Err(why) => (Answer::No(why), None),
             }
@@ -242,26 +219,22 @@ async fn seen(
     }
 }
 
-/// What the broker at `address` says, or why it is not this one or does not serve. Its identity is read each time its
-/// readiness is in doubt, because pod addresses are used again; while all is well a short question is enough.
-async fn ask(
-    valid: &Valid,
-    member: Member,
-    address: String,
-    look: Look,
-    admin: &dyn Admin,
-) -> Result<Facts, String> {
+/// The ports of a pod as it runs; those to be where there is none, or they are not told.
+fn ports(pod: Option<&Pod>, user: &UserConfig) -> Ports {
+    let of = |name: &str| pod.and_then(|pod| pod::port(pod, name));
+    match (of("main"), of("ha")) {
+        (Some(main), Some(ha)) => Ports { main, ha },
+        _ => user.ports,
+    }
+}
+
+/// What the broker at `address` says, or why it is not this one or does not serve. Its identity is read each time,
+/// because pod addresses are used again, and what it runs with too, because others may change it.
+async fn ask(valid: &Valid, member: Member, address: String, admin: &dyn Admin) -> Result<Facts, String> {
     let runtime = admin
         .runtime_info(&address)
         .await
         .map_err(|err| err.to_string())?;
-    if look == Look::Short {
-        return Ok(Facts {
-            address,
-            runtime,
-            config: None,
-        });
-    }
     let config = admin
         .broker_config(&address)
         .await
@@ -278,17 +251,8 @@ async fn ask(
     Ok(Facts {
         address,
         runtime,
-        config: Some(config),
+        config,
     })
-}
-
-/// How closely brokers are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Whether they answer.
-    Short,
-    /// Who they are and what they run with too.
-    Close,
 }
 
 impl Seen {
@@ -301,7 +265,13 @@ impl Seen {
             self.service_ip.clone()
         };
         let host = user.values.get("brokerIP1").cloned().or(own)?;
-        Some(format!("{}:{}", host.trim(), user.ports.main))
+        Some(format!("{}:{}", host.trim(), self.ports(user).main))
+    }
+
+    /// The ports at which it is reached: those of its pod, as long as that runs with other ones than it is to have.
+    #[must_use]
+    pub fn ports(&self, user: &UserConfig) -> Ports {
+        ports(self.pod.as_deref(), user)
     }
 
     /// Whether its pod is ready.

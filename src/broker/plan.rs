@@ -50,6 +50,8 @@ pub struct Plan {
     pub replace: Vec<Arc<Pod>>,
     /// What running brokers are told.
     pub pushes: Vec<Push>,
+    /// Whether what they are told is what they were told before, so that somebody else changed it.
+    pub drifted: bool,
     /// New groups that are not written to yet.
     pub openings: Vec<Opening>,
     /// What is done with the group that leaves.
@@ -121,9 +123,7 @@ impl Plan {
     fn counts_on_replicas(&self, observed: &Observed, group: i32) -> bool {
         let master = Member { group, replica: 0 };
         let seen = observed.members.iter().find(|seen| seen.member == master);
-        let known = seen
-            .and_then(|seen| seen.facts.as_ref())
-            .is_some_and(|facts| facts.config.is_some());
+        let known = seen.is_some_and(|seen| seen.facts.is_some());
         !known || self.pushes.iter().any(|push| push.member == master)
     }
 }
@@ -183,10 +183,13 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
         } else {
             Gate::Open
         };
-        (seen.member, live::wanted(valid, user, gate))
+        let removed = live::removed(user, seen);
+        (seen.member, live::wanted(valid, user, gate, &removed))
     });
     plan.live = live.collect();
     plan.pushes = live::pushes(observed, &plan.live, list);
+    plan.drifted =
+        valid.was_ready && observed.live_hash.as_deref() == Some(&children::live_hash(valid, &plan.live));
     plan.openings = openings(observed, &stages);
     plan.leaving = retire::replicas(valid, observed, |group| plan.counts_on_replicas(observed, group));
     plan.leaving
@@ -326,13 +329,14 @@ fn address<'a>(valid: &Valid, seen: &'a Seen) -> Option<&'a str> {
 }
 
 fn set_plan(valid: &Valid, user: &UserConfig, seen: &Seen, ip: &str, stage: Option<&str>) -> SetPlan {
-    let before = seen
-        .set
-        .as_deref()
-        .and_then(|set| set.annotations().get(RESTARTED_AT));
+    let live = seen.set.as_deref();
+    let before = live.and_then(|set| set.annotations().get(RESTARTED_AT));
+    let live_keys = live::remembered(user, &live::removed(user, seen));
     let kept = Kept {
         stage,
         restarted_at: valid.restarted_at.as_ref().or(before).map(String::as_str),
+        live_keys: live_keys.as_deref(),
+        before: live,
     };
     let desired = children::broker_set(valid, user, seen.member, ip, kept);
     let pods: Vec<_> = seen.pod.iter().cloned().collect();

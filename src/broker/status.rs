@@ -294,6 +294,10 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
     if let Some(push) = seen.plan.pushes.first() {
         let keys: Vec<_> = push.changes.keys().map(String::as_str).collect();
         let pod = push.member.pod_name(&valid.name);
+        if seen.plan.drifted {
+            let words = format!("{pod} was changed by hand: {} are put back", keys.join(", "));
+            return Says::yes("Drift", words);
+        }
         return Says::yes(
             "Telling",
             format!("telling {} of running brokers, {pod} among them", keys.join(", ")),

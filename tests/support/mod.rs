@@ -19,5 +19,6 @@ mod merge;
 pub mod names;
 pub mod objects;
 pub mod request;
+pub mod rolling;
 mod validate;
 pub mod world;
