@@ -13,7 +13,6 @@ use k8s_openapi::api::core::v1::Pod;
 use rocketmq_operator::admin::TopicConfig;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
-use support::fixtures::broker;
 use support::rolling::{address, brokers, edit, lasting, roll, says, serving};
 use support::world::World;
 
@@ -113,23 +112,6 @@ async fn a_master_waits_for_a_replica_that_is_behind_or_cannot_be_asked() {
     behind(&world, "1000");
     roll(&mut world).await;
     assert_ne!(brokers(&world)["orders-0-master-0"], before);
-}
-
-#[tokio::test]
-async fn a_master_whose_store_goes_with_its_pod_restarts_only_when_its_user_accepts_the_loss() {
-    let mut world = serving(broker("orders")).await;
-    let before = brokers(&world);
-    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
-    world.settle().await;
-    assert_eq!(brokers(&world), before);
-    says(&world, "Degraded=True StoreWouldBeLost: orders-0-master-0");
-    edit(
-        &world,
-        &json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": "orders-0-master-0"}}}),
-    );
-    world.settle().await;
-    assert_ne!(brokers(&world), before);
-    assert!(world.ready::<Broker>("mq/orders"));
 }
 
 #[tokio::test]

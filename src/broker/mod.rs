@@ -15,8 +15,10 @@ pub mod plan;
 pub mod retire;
 pub mod roll;
 pub mod status;
+pub mod tables;
 pub mod texts;
 pub mod valid;
+pub mod volatile;
 
 mod apply;
 
@@ -29,7 +31,7 @@ pub use crate::properties;
 
 use self::config::UserConfig;
 use self::plan::Asked;
-use self::roll::Topics;
+use self::roll::{Roll, Topics};
 use self::status::{Done, Reconciled};
 use self::valid::{Rejected, Valid};
 use crate::api::{Broker, BrokerStatus, ScaleInPhase, StorageMode};
@@ -67,7 +69,7 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
         list: known.or(observed.name_server_list.as_deref()),
     };
     let topics = match plan::next_master(&asked, &observed) {
-        Some(master) => roll::read(&valid, &observed, master, &*admin).await,
+        Some(master) => roll::read(&valid, &observed, master, (&ctx, &*admin)).await?,
         None => Ok(Topics::default()),
     };
     let plan = plan::plan(&asked, &observed, &topics, &now());
@@ -97,10 +99,11 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
     .await?;
     let serving =
         conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
-    let drains = status
-        .scale_in
-        .as_ref()
-        .is_some_and(|leaving| leaving.phase == ScaleInPhase::Draining);
+    let drains = matches!(plan.roll, Roll::Drains { .. })
+        || status
+            .scale_in
+            .as_ref()
+            .is_some_and(|leaving| leaving.phase == ScaleInPhase::Draining);
     // A drain asks for every topic, and lasts as long as consumers need.
     Ok(cadence::next(&*broker, serving || drains))
 }

@@ -14,6 +14,7 @@ use super::drain::{self, Drain};
 use super::live;
 use super::name_servers::{NameServer, NameServers};
 use super::open::{self, Openings};
+use super::tables;
 use super::valid::{Member, Valid};
 use crate::admin::{Admin, BrokerConfig, ClusterInfo, RuntimeInfo, Version, perm};
 use crate::context::{self, Context};
@@ -35,6 +36,8 @@ pub struct Observed {
     pub openings: Openings,
     /// The groups that have a disruption budget.
     pub budgets: BTreeSet<i32>,
+    /// By group: the topics and groups that are noted of its master, whose store went, or goes, with its pod.
+    pub tables: BTreeMap<i32, tables::Noted>,
     /// The group that leaves, if one does.
     pub drain: Option<Drain>,
 }
@@ -147,6 +150,9 @@ pub async fn observe(
         name_server_list: list.and_then(|map| map.annotations().get(NAME_SERVERS).cloned()),
         openings: Openings::new(),
         budgets: budgets(valid, ctx),
+        tables: (0..valid.shape.groups)
+            .filter_map(|group| Some((group, tables::noted(valid, group, ctx)?)))
+            .collect(),
         drain: None,
     };
     observed.openings = open::observe(valid, &observed, admin).await;

@@ -53,6 +53,10 @@ pub const ADVERTISED: &str = "rocketmq.apache.org/advertised-address";
 pub const STAGE: &str = "rocketmq.apache.org/stage";
 /// The value of [`STAGE`] while topics and subscription groups are copied to a new group.
 pub const OPENING: &str = "opening";
+/// Annotation on the ConfigMap of a master's topics and groups: the UID of the pod that had them.
+pub const STORE_OF: &str = "rocketmq.apache.org/store-of";
+/// Annotation on that ConfigMap: the hash of what it holds.
+pub const TABLES_HASH: &str = "rocketmq.apache.org/tables-hash";
 /// Annotation of users on a custom resource: `"true"` stops every write but that of the status.
 pub const PAUSED: &str = "rocketmq.apache.org/paused";
 /// Annotation of users on a `Broker`: the pod that may be restarted though what is not consumed is lost with it.
