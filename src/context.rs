@@ -12,9 +12,9 @@ use kube::{Client, Resource};
 
 use crate::admin::Admin;
 use crate::api::{Broker, NameService, TopicTransfer};
-use crate::broker::Texts;
 use crate::k8s::Applied;
 use crate::runtime::Metrics;
+use crate::workload::texts::Texts;
 
 /// What every reconcile holds. One per process, shared by all reconcilers; it carries no cluster's data but
 /// what the caches mirror from the API server.
@@ -45,7 +45,7 @@ pub struct Stores {
     pub topic_transfers: Store<TopicTransfer>,
     /// Every `StatefulSet`, without its pod template.
     pub stateful_sets: Store<StatefulSet>,
-    /// Pods with label `app` in (`broker`, `name_service`), without their spec but for node name and container images.
+    /// Pods with label `app` in (`broker`, `name_service`), without their spec but for node name, container images and ports.
     pub pods: Store<Pod>,
     /// The Services that this operator manages, without their spec but for `clusterIP`.
     pub services: Store<Service>,

@@ -8,87 +8,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use rocketmq_operator::admin::TopicConfig;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
-use support::fixtures::{BrokerFixture, broker, name_service};
+use support::rolling::{address, brokers, edit, lasting, roll, says, serving};
 use support::world::World;
-
-async fn serving(broker: BrokerFixture) -> World {
-    let mut world = World::default();
-    world.apply::<NameService>(name_service("names"));
-    world.apply::<Broker>(broker);
-    world.settle().await;
-    assert!(
-        world.ready::<Broker>("mq/orders"),
-        "{:#?}",
-        world.conditions::<Broker>("mq/orders")
-    );
-    world
-}
-
-fn lasting() -> BrokerFixture {
-    broker("orders").storage_class("rocketmq-storage")
-}
-
-fn address(world: &World, pod: &str) -> String {
-    let pod = world.get::<Pod>(&format!("mq/{pod}"));
-    format!("{}:10911", pod.status.unwrap().pod_ip.unwrap())
-}
-
-fn brokers(world: &World) -> BTreeMap<String, String> {
-    let pods = world
-        .names::<Pod>()
-        .into_iter()
-        .filter(|name| name.starts_with("orders"));
-    pods.map(|name| {
-        (
-            name.clone(),
-            world.get::<Pod>(&format!("mq/{name}")).uid().unwrap(),
-        )
-    })
-    .collect()
-}
-
-fn says(world: &World, words: &str) {
-    let conditions = world.conditions::<Broker>("mq/orders");
-    assert!(
-        conditions.iter().any(|line| line.contains(words)),
-        "{words:?} is not in {conditions:#?}"
-    );
-}
-
-fn edit(world: &World, patch: &serde_json::Value) {
-    world.edit::<Broker>("mq/orders", patch);
-}
-
-/// Reconciles step by step until nothing is left to restart; the pods in the order in which they were replaced. At no step
-/// more than one is away.
-async fn roll(world: &mut World) -> Vec<String> {
-    let (mut seen, mut order) = (brokers(world), Vec::new());
-    for _ in 0..80 {
-        world.reconcile_all().await.unwrap();
-        let now = brokers(world);
-        let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
-        assert!(away.len() <= 1, "{away:?} are away at the same time");
-        world.kubelet.step();
-        for (name, uid) in brokers(world) {
-            if seen.get(&name).is_some_and(|before| *before != uid) {
-                order.push(name.clone());
-            }
-            seen.insert(name, uid);
-        }
-        if world.ready::<Broker>("mq/orders") {
-            return order;
-        }
-    }
-    panic!("not ready: {:#?}", world.conditions::<Broker>("mq/orders"));
-}
 
 #[tokio::test]
 async fn a_changed_image_restarts_each_broker_once_replicas_first() {
@@ -186,23 +112,6 @@ async fn a_master_waits_for_a_replica_that_is_behind_or_cannot_be_asked() {
     behind(&world, "1000");
     roll(&mut world).await;
     assert_ne!(brokers(&world)["orders-0-master-0"], before);
-}
-
-#[tokio::test]
-async fn a_master_whose_store_goes_with_its_pod_restarts_only_when_its_user_accepts_the_loss() {
-    let mut world = serving(broker("orders")).await;
-    let before = brokers(&world);
-    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
-    world.settle().await;
-    assert_eq!(brokers(&world), before);
-    says(&world, "Degraded=True StoreWouldBeLost: orders-0-master-0");
-    edit(
-        &world,
-        &json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": "orders-0-master-0"}}}),
-    );
-    world.settle().await;
-    assert_ne!(brokers(&world), before);
-    assert!(world.ready::<Broker>("mq/orders"));
 }
 
 #[tokio::test]

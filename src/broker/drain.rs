@@ -100,8 +100,7 @@ pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> O
             homeless,
             order_topics,
             permission: facts
-                .and_then(|facts| facts.config.as_ref())
-                .and_then(admin::BrokerConfig::broker_permission)
+                .and_then(|facts| facts.config.broker_permission())
                 .ok_or_else(unseen),
             fenced,
             backlog,

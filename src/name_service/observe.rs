@@ -14,7 +14,10 @@ use super::users::{self, User};
 use super::valid::Valid;
 use crate::admin::{self, ClusterInfo, ORDER_TOPICS};
 use crate::context::{self, Context};
+use crate::error::Error;
 use crate::k8s::pod;
+use crate::workload::content::{self, Contents};
+use crate::workload::fields::PodFields;
 
 /// Everything a plan is made from.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Observed {
     pub members: Vec<Seen>,
     /// The Brokers that run with them.
     pub users: Vec<User>,
+    /// What pods use of the user's ConfigMaps and Secrets.
+    pub contents: Contents,
 }
 
 /// One name server as it is.
@@ -69,8 +74,8 @@ impl Observed {
     }
 }
 
-/// Looks at everything, without writing and without waiting longer than the client's own deadlines.
-pub async fn observe(valid: &Valid, ctx: &Context) -> Observed {
+/// Looks at everything; an error if what Kubernetes holds cannot be read. It writes nothing, and does it without waiting longer than the client's own deadlines.
+pub async fn observe(valid: &Valid, ctx: &Context) -> Result<Observed, Error> {
     let namespace = valid.target.namespace.as_str();
     let set = context::get(&ctx.stores.stateful_sets, namespace, &valid.name)
         .filter(|set| valid.target.owns(&set.metadata));
@@ -78,6 +83,7 @@ pub async fn observe(valid: &Valid, ctx: &Context) -> Observed {
         set,
         members: Vec::new(),
         users: using(valid, ctx),
+        contents: content::read(&valid.target, &PodFields::from(&valid.spec), None, ctx).await?,
     };
     let all = valid.asked.max(observed.replicas().unwrap_or(0));
     let members = (0..all).map(|ordinal| {
@@ -89,7 +95,7 @@ pub async fn observe(valid: &Valid, ctx: &Context) -> Observed {
         seen(name, pod, ctx)
     });
     observed.members = join_all(members).await;
-    observed
+    Ok(observed)
 }
 
 fn using(valid: &Valid, ctx: &Context) -> Vec<User> {

@@ -15,6 +15,7 @@ use super::standing::{Replay, Standing, serving, standings};
 use super::valid::Valid;
 use super::{children, stable_names};
 use crate::k8s::labels::RESTARTED_AT;
+use crate::workload::content;
 use crate::workload::set::{self, Verdict};
 
 /// What one reconcile does beside keeping Services, the start script and the disruption budget.
@@ -93,7 +94,12 @@ pub fn plan(valid: &Valid, observed: &Observed) -> Plan {
     let live = observed.set.as_deref();
     let kept = live.and_then(|live| live.annotations().get(RESTARTED_AT));
     let restarted_at = valid.restarted_at.as_ref().or(kept);
-    let set = children::stateful_set(valid, replicas, restarted_at.map(String::as_str));
+    let set = children::stateful_set(
+        valid,
+        replicas,
+        restarted_at.map(String::as_str),
+        &content::noted(live, &observed.contents),
+    );
     let verdict = set::verdict(&set, live, &observed.pods());
     let (step, changing) = step(verdict, &set, live);
     let settled = step == SetStep::Keep && verdict == Verdict::Keep && observed.replicas() == Some(replicas);

@@ -31,15 +31,15 @@ pub fn stateful_set(set: &mut StatefulSet) {
     }
 }
 
-/// Keeps of the spec the node and the images, of the annotations ours, and the status.
+/// Keeps of the spec the node, the images and the ports, of the annotations ours, and the status.
 pub fn pod(pod: &mut Pod) {
     metadata(pod);
     keep_our_annotations(&mut pod.metadata);
     if let Some(spec) = pod.spec.take() {
         pod.spec = Some(PodSpec {
             node_name: spec.node_name,
-            init_containers: spec.init_containers.map(images),
-            containers: images(spec.containers),
+            init_containers: spec.init_containers.map(outlines),
+            containers: outlines(spec.containers),
             ..PodSpec::default()
         });
     }
@@ -52,13 +52,16 @@ pub fn pod(pod: &mut Pod) {
     }
 }
 
-fn images(containers: Vec<Container>) -> Vec<Container> {
-    let image = |Container { name, image, .. }| Container {
+fn outlines(containers: Vec<Container>) -> Vec<Container> {
+    let outline = |Container {
+                       name, image, ports, ..
+                   }| Container {
         name,
         image,
+        ports,
         ..Container::default()
     };
-    containers.into_iter().map(image).collect()
+    containers.into_iter().map(outline).collect()
 }
 
 fn container_status(status: &mut ContainerStatus) {
@@ -136,13 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_keeps_its_node_its_images_and_its_status() {
+    fn a_pod_keeps_its_node_its_images_its_ports_and_its_status() {
         let mut kept: Pod = read(json!({
             "metadata": heavy_metadata(),
             "spec": {
                 "nodeName": "node-1",
                 "initContainers": [{"name": "own", "image": "i", "command": ["chown"]}],
-                "containers": [{"name": "broker", "image": "i", "env": [{"name": "A", "value": "b"}]}],
+                "containers": [{
+                    "name": "broker", "image": "i", "env": [{"name": "A", "value": "b"}],
+                    "ports": [{"name": "main", "containerPort": 10911}],
+                }],
                 "volumes": [{"name": "data"}],
             },
             "status": {
@@ -162,7 +168,9 @@ mod tests {
             "spec": {
                 "nodeName": "node-1",
                 "initContainers": [{"name": "own", "image": "i"}],
-                "containers": [{"name": "broker", "image": "i"}],
+                "containers": [
+                    {"name": "broker", "image": "i", "ports": [{"name": "main", "containerPort": 10911}]},
+                ],
             },
             "status": {
                 "podIP": "198.18.0.7",

@@ -27,10 +27,10 @@ use super::mirrors::Mirrors;
 use super::reconciler::Reconciler;
 use crate::admin::Admin;
 use crate::api;
-use crate::broker::Texts;
 use crate::context::{Context, Stores};
 use crate::k8s::Applied;
 use crate::settings;
+use crate::workload::texts::Texts;
 
 /// How long reconciles in flight may take to finish when the process is told to stop; less than the 30 s after
 /// which Kubernetes kills it.

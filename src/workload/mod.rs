@@ -1,12 +1,14 @@
 //! What name servers and brokers have in common as workloads: their pods, their storage, the script that starts and
 //! stops RocketMQ in them, and when a StatefulSet may be written.
 
+pub mod content;
 pub mod env;
 pub mod fields;
 pub mod replace;
 pub mod set;
 pub mod storage;
 pub mod template;
+pub mod texts;
 
 /// The script that starts RocketMQ in every pod, under `sh`, and stops it cleanly.
 pub const START_SCRIPT: &str = include_str!("start.sh");

@@ -20,6 +20,7 @@ mod isolation;
 mod ledger;
 mod readiness;
 mod replication;
+mod rolling;
 mod scaling;
 mod storage;
 mod transfer;
