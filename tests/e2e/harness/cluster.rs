@@ -146,7 +146,11 @@ impl Cluster {
             .api(kind, namespace)
             .list(&ListParams::default().labels(labels))
             .await;
-        let found = found.unwrap_or_else(|e| panic!("list {kind} {namespace} {labels}: {e}"));
+        let found = match found {
+            // The cluster does not know the kind, as before the operator is installed and after it is purged.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Vec::new(),
+            found => found.unwrap_or_else(|e| panic!("list {kind} {namespace} {labels}: {e}")),
+        };
         let mut found: Vec<Value> = found
             .items
             .into_iter()
