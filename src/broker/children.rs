@@ -12,12 +12,13 @@ use super::valid::{Member, Valid};
 use crate::api::ReplicationMode;
 use crate::k8s::apply::hash;
 use crate::k8s::labels::{
-    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, RESTARTED_AT, ROLE,
-    STAGE,
+    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, RENEWED, RESTARTED_AT,
+    ROLE, STAGE, TAKEN_OVER,
 };
 use crate::k8s::service;
 use crate::properties;
 use crate::workload::fields::PodFields;
+use crate::workload::storage::Storage;
 use crate::workload::template::{Role, config_map_volume, template};
 use crate::workload::{
     CONFIG_PATH, GO_LOGS_PATH, GO_STORE_PATH, LOGS_PATH, START_SCRIPT, START_SCRIPT_KEY, STORE_PATH, env, set,
@@ -90,7 +91,11 @@ pub fn name_servers_name(valid: &Valid) -> String {
 #[must_use]
 pub fn name_servers(valid: &Valid, list: &str, live: &Live) -> ConfigMap {
     let mut metadata = valid.target.meta(&name_servers_name(valid), own_labels(valid));
-    metadata.annotations = Some([(NAME_SERVERS.to_owned(), list.to_owned())].into());
+    let taken_over = valid
+        .taken_over
+        .then(|| (TAKEN_OVER.to_owned(), RENEWED.to_owned()));
+    let list_of = (NAME_SERVERS.to_owned(), list.to_owned());
+    metadata.annotations = Some([list_of].into_iter().chain(taken_over).collect());
     let mut data: Labels = [(NAMESRV_ADDR.to_owned(), list.to_owned())].into();
     data.extend(live.iter().map(|(member, config)| {
         let pairs = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -178,6 +183,8 @@ pub struct Kept<'a> {
     pub stage: Option<&'a str>,
     /// When the user last asked for a restart; kept when the wish is taken back, which restarts nothing.
     pub restarted_at: Option<&'a str>,
+    /// The name of its data volume, where the spec has none and the Go operator made one up.
+    pub volume: Option<&'a str>,
 }
 
 /// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address.
@@ -193,6 +200,7 @@ pub fn broker_set(
     let labels = member_labels(valid, member);
     let config_name = config_name(&name);
     let parts = config::parts(valid, user, member);
+    let storage = &valid.storage.called(kept.volume);
     let fields = PodFields::from(&valid.spec);
     let mut pod_labels = labels.clone();
     pod_labels.extend(labels::broker_selector(&valid.name));
@@ -208,10 +216,10 @@ pub fn broker_set(
         env: environment(valid, member, service_ip),
         kept_env: &KEPT_ENV,
         volumes: volumes(&config_name),
-        mounts: mounts(valid, user, &name),
+        mounts: mounts(valid, user, storage, &name),
         dns_policy: "ClusterFirstWithHostNet".to_owned(),
     };
-    let template = template(&fields, &valid.storage, role);
+    let template = template(&fields, storage, role);
     let shape = set::Shape {
         name: &name,
         labels: labels.clone(),
@@ -220,12 +228,16 @@ pub fn broker_set(
         replicas: 1,
         retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
     };
-    let mut set = set::stateful_set(&valid.target, shape, &valid.storage, template);
+    let mut set = set::stateful_set(&valid.target, shape, storage, template);
     if !service_ip.is_empty() {
         let annotations = set.metadata.annotations.get_or_insert_default();
         annotations.insert(ADVERTISED.to_owned(), service_ip.to_owned());
     }
-    let kept = [(STAGE, kept.stage), (RESTARTED_AT, kept.restarted_at)];
+    let kept = [
+        (STAGE, kept.stage),
+        (RESTARTED_AT, kept.restarted_at),
+        (TAKEN_OVER, valid.taken_over.then_some(RENEWED)),
+    ];
     let kept = kept
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
@@ -284,15 +296,15 @@ fn environment(valid: &Valid, member: Member, service_ip: &str) -> Vec<EnvVar> {
 
 /// The Go operator's folders of the data volume, at paths that any user can reach; with the image's own command, where
 /// that looks for them.
-fn mounts(valid: &Valid, user: &UserConfig, name: &str) -> Vec<VolumeMount> {
+fn mounts(valid: &Valid, user: &UserConfig, storage: &Storage, name: &str) -> Vec<VolumeMount> {
     let (store, logs) = if valid.switches.image_command {
         (GO_STORE_PATH, GO_LOGS_PATH)
     } else {
         (STORE_PATH, LOGS_PATH)
     };
     let mut mounts = vec![
-        valid.storage.mount(logs, format!("logs/{name}")),
-        valid.storage.mount(store, format!("store/{name}")),
+        storage.mount(logs, format!("logs/{name}")),
+        storage.mount(store, format!("store/{name}")),
         VolumeMount {
             name: CONFIG_VOLUME.to_owned(),
             mount_path: CONFIG_PATH.to_owned(),

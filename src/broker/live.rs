@@ -3,7 +3,7 @@
 //! It is written where every start reads it, and told to the brokers that run. What they say is read back: they say yes to
 //! everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::UserConfig;
 use super::observe::{Facts, Observed};
@@ -104,13 +104,30 @@ fn differing(facts: &Facts, wanted: &BTreeMap<String, String>) -> BTreeMap<Strin
         .collect()
 }
 
+/// Whether two lists name the same name servers: the order does not matter, nor does a `;` at the end.
+#[must_use]
+pub fn same_servers(one: Option<&str>, other: &str) -> bool {
+    one.is_some_and(|one| servers(one) == servers(other))
+}
+
+/// Whether two lists have no name server in common.
+#[must_use]
+pub fn other_servers(one: Option<&str>, other: &str) -> bool {
+    one.is_some_and(|one| servers(one).is_disjoint(&servers(other)))
+}
+
+fn servers(list: &str) -> BTreeSet<&str> {
+    let each = list.split(';').map(str::trim);
+    each.filter(|server| !server.is_empty()).collect()
+}
+
 /// The list of name servers that every broker was seen to run with, if that is so of all of them. One that does not run
 /// reads the newest list when it starts, unless its Broker is paused: then nobody writes that list where it reads.
 #[must_use]
 pub fn told<'a>(observed: &Observed, list: &'a str, paused: bool) -> Option<&'a str> {
     let tells = |seen: &super::observe::Seen| {
         let config = seen.facts.as_ref().and_then(|facts| facts.config.as_ref());
-        config.is_some_and(|config| config.get(NAME_SERVERS) == Some(list))
+        config.is_some_and(|config| same_servers(config.get(NAME_SERVERS), list))
             || !paused && seen.pod.as_deref().is_none_or(pod::broken)
     };
     observed.members.iter().all(tells).then_some(list)

@@ -27,6 +27,8 @@ const IDLE: Duration = seconds(75);
 pub struct Options {
     /// The version of the Java client.
     pub client: &'static str,
+    /// Where it finds name servers, if not at the Service of the NameService.
+    pub names: Option<&'static str>,
     /// Messages a second, in all.
     pub rate: u32,
     /// `ledger-0` and so on.
@@ -41,6 +43,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             client: "5.5.0",
+            names: None,
             rate: 240,
             topics: 3,
             queues: 4,
@@ -126,12 +129,14 @@ impl Ledger {
     fn pod(&self) -> Value {
         let Options {
             client,
+            names,
             rate,
             topics,
             queues,
             groups,
         } = self.options;
-        let names = format!("{}:9876", self.rocketmq.name_service);
+        let service = format!("{}:9876", self.rocketmq.name_service);
+        let names = names.map_or(service, ToOwned::to_owned);
         let image = format!("rocketmq-tests/client:{client}");
         let container = |name: &str, command: Option<Value>, args: String| {
             json!({

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod cluster;
 pub mod fixtures;
 pub mod gate;
+pub mod go_operator;
 pub mod ledger;
 pub mod lives;
 pub mod node;
