@@ -11,11 +11,11 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 
 use crate::admin::Admin;
-use crate::api::{Broker, NameService};
-use crate::broker::Texts;
+use crate::api::{Broker, NameService, TopicTransfer};
 use crate::k8s::Applied;
 use crate::k8s::labels::{self, Labels};
 use crate::runtime::Metrics;
+use crate::workload::texts::Texts;
 
 /// What every reconcile holds. One per process, shared by all reconcilers; it carries no cluster's data but
 /// what the caches mirror from the API server.
@@ -42,9 +42,11 @@ pub struct Stores {
     pub name_services: Store<NameService>,
     /// Every `Broker` in the watched namespaces.
     pub brokers: Store<Broker>,
+    /// Every `TopicTransfer` in the watched namespaces.
+    pub topic_transfers: Store<TopicTransfer>,
     /// Every `StatefulSet`, without its pod template.
     pub stateful_sets: Store<StatefulSet>,
-    /// Pods with label `app` in (`broker`, `name_service`), without their spec but for node name and container images.
+    /// Pods with label `app` in (`broker`, `name_service`), without their spec but for node name, container images and ports.
     pub pods: Store<Pod>,
     /// The Services that this operator manages, without their spec but for `clusterIP`.
     pub services: Store<Service>,

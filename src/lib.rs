@@ -5,7 +5,7 @@
 //! | Room | What is in it |
 //! |---|---|
 //! | [`api`] | the custom resources, one file a kind |
-//! | [`name_service`], [`broker`] | one reconciler a kind: observe, plan (pure), apply, report |
+//! | [`name_service`], [`broker`], [`topic_transfer`] | one reconciler a kind: observe, plan (pure), apply, report |
 //! | [`admin`] | what we ask of RocketMQ, in domain words; the remoting client behind it; a fake of it |
 //! | [`workload`] | what name servers and brokers have in common: pods, storage, the start script, when a set may be written |
 //! | [`k8s`] | server-side apply, labels, conditions, what a pod tells about its troubles |
@@ -27,4 +27,5 @@ pub mod properties;
 #[allow(clippy::disallowed_methods, reason = "waiting is what this room is for")]
 pub mod runtime;
 pub mod settings;
+pub mod topic_transfer;
 pub mod workload;

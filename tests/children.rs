@@ -10,6 +10,7 @@ use rocketmq_operator::api::{Broker, NameService};
 use rocketmq_operator::broker::children::Kept;
 use rocketmq_operator::broker::config::{COMMON_KEY, UserConfig};
 use rocketmq_operator::broker::live::Gate;
+use rocketmq_operator::workload::content::Noted;
 use rocketmq_operator::{broker, name_service};
 use serde::Serialize;
 use serde_json::Value;
@@ -66,6 +67,7 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
         &service,
         service.asked,
         None,
+        &Noted::default(),
     ));
 
     let valid = broker::valid::Valid::check(&stored::<Broker>(&documents))
@@ -82,7 +84,7 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
         &valid
             .shape
             .members()
-            .map(|member| (member, broker::live::wanted(&valid, &user, Gate::Open)))
+            .map(|member| (member, broker::live::wanted(&valid, &user, Gate::Open, &[])))
             .collect(),
     ));
     objects.add(&broker::children::headless_service(&valid, user.ports));

@@ -126,18 +126,22 @@ fn every_field_of_ours_is_explained() {
 }
 
 #[test]
-fn a_user_need_not_give_more_than_size_image_and_storage_mode() {
+fn a_user_need_not_give_more_than_what_cannot_be_guessed() {
     let required: Vec<Value> = crds()
         .iter()
         .map(|definition| {
             version(definition)["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"].clone()
         })
         .collect();
-    let [broker, name_service] = required.try_into().unwrap();
+    let [broker, name_service, transfer] = required.try_into().unwrap();
     assert_eq!(broker, serde_json::json!(["brokerImage", "size", "storageMode"]));
     assert_eq!(
         name_service,
         serde_json::json!(["nameServiceImage", "size", "storageMode"])
+    );
+    assert_eq!(
+        transfer,
+        serde_json::json!(["sourceCluster", "targetCluster", "topic"])
     );
 }
 
@@ -203,6 +207,17 @@ fn every_promised_rule_is_in_the_definitions() {
             "spec.volumeClaimTemplates: two templates have the same metadata.name",
         ),
         ("NameService", "spec.dnsPolicy None needs a DNS configuration"),
+        (
+            "TopicTransfer",
+            "spec of a transfer that has begun cannot be changed",
+        ),
+        (
+            "TopicTransfer",
+            "spec.targetCluster must not be spec.sourceCluster",
+        ),
+        ("TopicTransfer", "spec.topic must be a topic of yours"),
+        ("TopicTransfer", "spec.sourceNameServers must be host:port"),
+        ("TopicTransfer", "spec.targetNameServers must be host:port"),
     ];
     let mut found = Vec::new();
     for definition in crds() {
@@ -235,9 +250,16 @@ fn every_promised_rule_is_in_the_definitions() {
     );
 }
 
+/// The kinds that stand for something that runs.
+fn clusters() -> Vec<CustomResourceDefinition> {
+    let mut all = crds();
+    all.retain(|definition| definition.spec.names.kind != "TopicTransfer");
+    all
+}
+
 #[test]
 fn negative_numbers_and_unknown_modes_are_refused_by_the_schema() {
-    for definition in crds() {
+    for definition in clusters() {
         let spec =
             version(&definition)["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"].clone();
         assert_eq!(spec["size"]["minimum"].as_f64(), Some(1.0));
@@ -262,6 +284,9 @@ fn the_defaults_that_the_documentation_names_are_in_the_schema() {
     assert_eq!(retention["whenScaled"]["default"], "Retain");
     assert_eq!(scale_in["policy"]["default"], "Drain");
     assert_eq!(scale_in["timeoutSeconds"]["default"], 3600);
+    let transfer =
+        version(&crds()[2])["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"].clone();
+    assert_eq!(transfer["timeoutSeconds"]["default"], 3600);
     assert!(
         broker["replicationMode"].get("default").is_none(),
         "would hide brokerRole in broker-common.conf"
@@ -280,6 +305,17 @@ fn kubectl_finds_scales_and_lists_every_kind() {
             names.kind
         );
         let version = version(&definition);
+        let columns: Vec<&str> = version["additionalPrinterColumns"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|column| column["name"].as_str())
+            .collect();
+        if names.kind == "TopicTransfer" {
+            assert_eq!(version["subresources"], serde_json::json!({"status": {}}));
+            assert_eq!(columns, ["Phase", "Topic", "From", "To", "Lag", "Message", "Age"]);
+            continue;
+        }
         assert_eq!(
             version["subresources"],
             serde_json::json!({
@@ -291,12 +327,6 @@ fn kubectl_finds_scales_and_lists_every_kind() {
                 },
             })
         );
-        let columns: Vec<&str> = version["additionalPrinterColumns"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|column| column["name"].as_str())
-            .collect();
         for column in ["Ready", "Size", "Reason", "Message", "Age"] {
             assert!(columns.contains(&column), "no {column} in {columns:?}");
         }

@@ -166,3 +166,32 @@ fn every_field_has_a_meaning() {
         assert!(!line.ends_with("|  |"), "no words: {line}");
     }
 }
+
+#[test]
+fn the_diagram_of_a_transfer_shows_every_change_of_phase_and_no_other() {
+    use rocketmq_operator::api::TransferPhase;
+    use rocketmq_operator::topic_transfer::machine::TRANSITIONS;
+    let page = read("docs/transfer.md");
+    let diagram = page
+        .split("```mermaid")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let arrows = diagram.lines().filter_map(|line| line.trim().split_once(" --> "));
+    let mut drawn: Vec<_> = arrows
+        .map(|(from, to)| (from.to_owned(), to.split(':').next().unwrap().to_owned()))
+        .collect();
+    let arrow = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    let mut expected: Vec<_> = TRANSITIONS
+        .iter()
+        .map(|(from, to)| arrow(from.as_str(), to.as_str()))
+        .collect();
+    expected.push(arrow("[*]", "Pending"));
+    let ends = TransferPhase::ALL.into_iter().filter(|phase| phase.is_final());
+    expected.extend(ends.map(|phase| arrow(phase.as_str(), "[*]")));
+    drawn.sort();
+    expected.sort();
+    assert_eq!(drawn, expected);
+}

@@ -8,87 +8,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use rocketmq_operator::admin::TopicConfig;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
-use support::fixtures::{BrokerFixture, broker, name_service};
+use support::rolling::{address, brokers, edit, lasting, roll, says, serving};
 use support::world::World;
-
-async fn serving(broker: BrokerFixture) -> World {
-    let mut world = World::default();
-    world.apply::<NameService>(name_service("names"));
-    world.apply::<Broker>(broker);
-    world.settle().await;
-    assert!(
-        world.ready::<Broker>("mq/orders"),
-        "{:#?}",
-        world.conditions::<Broker>("mq/orders")
-    );
-    world
-}
-
-fn lasting() -> BrokerFixture {
-    broker("orders").storage_class("rocketmq-storage")
-}
-
-fn address(world: &World, pod: &str) -> String {
-    let pod = world.get::<Pod>(&format!("mq/{pod}"));
-    format!("{}:10911", pod.status.unwrap().pod_ip.unwrap())
-}
-
-fn brokers(world: &World) -> BTreeMap<String, String> {
-    let pods = world
-        .names::<Pod>()
-        .into_iter()
-        .filter(|name| name.starts_with("orders"));
-    pods.map(|name| {
-        (
-            name.clone(),
-            world.get::<Pod>(&format!("mq/{name}")).uid().unwrap(),
-        )
-    })
-    .collect()
-}
-
-fn says(world: &World, words: &str) {
-    let conditions = world.conditions::<Broker>("mq/orders");
-    assert!(
-        conditions.iter().any(|line| line.contains(words)),
-        "{words:?} is not in {conditions:#?}"
-    );
-}
-
-fn edit(world: &World, patch: &serde_json::Value) {
-    world.edit::<Broker>("mq/orders", patch);
-}
-
-/// Reconciles step by step until nothing is left to restart; the pods in the order in which they were replaced. At no step
-/// more than one is away.
-async fn roll(world: &mut World) -> Vec<String> {
-    let (mut seen, mut order) = (brokers(world), Vec::new());
-    for _ in 0..80 {
-        world.reconcile_all().await.unwrap();
-        let now = brokers(world);
-        let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
-        assert!(away.len() <= 1, "{away:?} are away at the same time");
-        world.kubelet.step();
-        for (name, uid) in brokers(world) {
-            if seen.get(&name).is_some_and(|before| *before != uid) {
-                order.push(name.clone());
-            }
-            seen.insert(name, uid);
-        }
-        if world.ready::<Broker>("mq/orders") {
-            return order;
-        }
-    }
-    panic!("not ready: {:#?}", world.conditions::<Broker>("mq/orders"));
-}
 
 #[tokio::test]
 async fn a_changed_image_restarts_each_broker_once_replicas_first() {
@@ -189,23 +115,6 @@ async fn a_master_waits_for_a_replica_that_is_behind_or_cannot_be_asked() {
 }
 
 #[tokio::test]
-async fn a_master_whose_store_goes_with_its_pod_restarts_only_when_its_user_accepts_the_loss() {
-    let mut world = serving(broker("orders")).await;
-    let before = brokers(&world);
-    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
-    world.settle().await;
-    assert_eq!(brokers(&world), before);
-    says(&world, "Degraded=True StoreWouldBeLost: orders-0-master-0");
-    edit(
-        &world,
-        &json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": "orders-0-master-0"}}}),
-    );
-    world.settle().await;
-    assert_ne!(brokers(&world), before);
-    assert!(world.ready::<Broker>("mq/orders"));
-}
-
-#[tokio::test]
 async fn without_leave_to_restart_a_change_is_told_and_applies_when_a_pod_restarts_anyway() {
     let mut world = serving(lasting().replicas(1)).await;
     let before = brokers(&world);
@@ -255,16 +164,67 @@ async fn brokers_that_do_not_take_name_servers_live_are_restarted_replicas_first
     assert_eq!(config.get("namesrvAddr"), Some(list));
 }
 
-#[tokio::test]
-async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts() {
-    let mut world = serving(lasting().groups(2)).await;
-    for pod in ["orders-0-master-0", "orders-1-master-0"] {
+/// The topic is on all of them.
+fn has_payments<const N: usize>(world: &World, masters: [&str; N]) {
+    for pod in masters {
         let topic = TopicConfig::new("payments", 8);
         world
             .rocketmq
-            .becomes(&address(&world, pod), |broker| broker.topic(topic));
+            .becomes(&address(world, pod), |broker| broker.topic(topic));
     }
     world.rocketmq.register_all();
+}
+
+/// Reconciles while time passes quickly: the half minute that producers are given. The pods in the order in which they were replaced.
+async fn roll_behind_fences(world: &mut World) -> Vec<String> {
+    let (mut seen, mut order) = (brokers(world), Vec::new());
+    for _ in 0..60 {
+        let status = world.get::<Broker>("mq/orders").status.unwrap();
+        if status
+            .rollout
+            .is_some_and(|rollout| rollout.fenced_since.is_some())
+        {
+            let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
+            world.edit_status::<Broker>("mq/orders", &long_ago);
+        }
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+        for (name, uid) in brokers(world) {
+            if seen.get(&name).is_some_and(|before| *before != uid) {
+                order.push(name.clone());
+            }
+            seen.insert(name, uid);
+        }
+    }
+    order
+}
+
+#[tokio::test]
+async fn a_master_that_a_new_name_server_does_not_know_is_restarted_to_tell_it() {
+    let mut world = serving(lasting().groups(2).replicas(1).image("apache/rocketmq:4.5.0")).await;
+    has_payments(&world, ["orders-0-master-0", "orders-1-master-0"]);
+    world.edit::<NameService>("mq/names", &json!({"spec": {"size": 2}}));
+    let order = roll_behind_fences(&mut world).await;
+    assert_eq!(
+        order,
+        [
+            "orders-0-replica-1-0",
+            "orders-0-master-0",
+            "orders-1-replica-1-0",
+            "orders-1-master-0"
+        ]
+    );
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+}
+
+#[tokio::test]
+async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts() {
+    let mut world = serving(lasting().groups(2)).await;
+    has_payments(&world, ["orders-0-master-0", "orders-1-master-0"]);
     edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
     let before = brokers(&world);
     for _ in 0..8 {
@@ -283,30 +243,7 @@ async fn a_master_whose_topics_live_elsewhere_too_is_read_only_while_it_restarts
     assert_eq!(permission(&world, "orders-0-master-0"), Some(4));
     assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
     says(&world, "producers have 30 s to go to other groups");
-    // Half a minute passes.
-    let passed = |world: &World| {
-        let status = world.get::<Broker>("mq/orders").status.unwrap();
-        if status
-            .rollout
-            .is_some_and(|rollout| rollout.fenced_since.is_some())
-        {
-            let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
-            world.edit_status::<Broker>("mq/orders", &long_ago);
-        }
-    };
-    let mut order = Vec::new();
-    let mut seen = before;
-    for _ in 0..60 {
-        passed(&world);
-        world.reconcile_all().await.unwrap();
-        world.kubelet.step();
-        for (name, uid) in brokers(&world) {
-            if seen.get(&name).is_some_and(|before| *before != uid) {
-                order.push(name.clone());
-            }
-            seen.insert(name, uid);
-        }
-    }
+    let order = roll_behind_fences(&mut world).await;
     assert_eq!(order, ["orders-0-master-0", "orders-1-master-0"]);
     assert!(
         world.ready::<Broker>("mq/orders"),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::DataVersion;
@@ -18,7 +19,7 @@ pub struct SubscriptionGroups {
 /// A subscription group with every setting that the broker told, those of versions to come included, so that what is
 /// written elsewhere loses none. Two are equal if all settings are; what is `null`, and an empty `attributes`, counts as
 /// absent, and the order of `subscriptionDataSet`, which is random, does not count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionGroup {
     /// `groupName`.
     pub name: String,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The bits of a topic's and of a broker's permission: RocketMQ 4.5.0 to 5.5.0 `PermName`.
 pub mod perm {
     /// Consumers may read.
@@ -31,7 +33,7 @@ pub struct DataVersion {
 }
 
 /// A topic as a broker keeps it. Its permission is the topic's own, whatever `brokerPermission` takes away in routes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicConfig {
     /// `topicName`.
     pub name: String,

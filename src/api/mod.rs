@@ -21,6 +21,14 @@ mod rollout;
 mod rules;
 mod scale_in;
 mod schema;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "KubeSchema derives a schema from a private copy of the struct"
+)]
+mod topic_transfer;
+mod transfer_memory;
+mod transfer_rules;
 
 pub use broker::{Broker, BrokerSpec, BrokerStatus};
 pub use fields::{
@@ -30,6 +38,8 @@ pub use fields::{
 pub use name_service::{NameService, NameServiceSpec, NameServiceStatus};
 pub use rollout::RolloutStatus;
 pub use scale_in::{ScaleInPhase, ScaleInStatus};
+pub use topic_transfer::{TRANSFER_TIMEOUT_SECONDS, TopicTransfer, TopicTransferSpec, TopicTransferStatus};
+pub use transfer_memory::{FirstSettings, GroupLag, TransferCause, TransferPhase, UnderWay};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -43,7 +53,7 @@ pub const VERSION: &str = "v1alpha1";
 /// The definitions of every kind, in the order in which they are installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![Broker::crd(), NameService::crd()]
+    vec![Broker::crd(), NameService::crd(), TopicTransfer::crd()]
 }
 
 /// The definitions of every kind as one stream of YAML documents, for `kubectl apply -f -`.

@@ -6,7 +6,7 @@
 
 use kube::core::{Message, Rule};
 
-fn rule(expression: &str, message: &str) -> Rule {
+pub(super) fn rule(expression: &str, message: &str) -> Rule {
     Rule::new(expression).message(Message::Message(message.to_owned()))
 }
 
@@ -99,10 +99,13 @@ pub(super) fn one_source_of_name_servers() -> Rule {
     .field_path(".nameServers")
 }
 
+/// What a list of name servers looks like, or nothing.
+pub(super) const ADDRESSES: &str = r"self.matches('^(([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}(;([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5})*;?)?$')";
+
 /// On `nameServers`.
 pub(super) fn name_servers_are_addresses() -> Rule {
     rule(
-        r"self.matches('^(([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}(;([^\\s:;,/]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5})*;?)?$')",
+        ADDRESSES,
         "spec.nameServers must be host:port;host:port, such as 192.168.0.1:9876;192.168.0.2:9876, or empty for \
          those of the NameService",
     )
@@ -129,7 +132,7 @@ pub(super) fn dns_policy_is_complete() -> Rule {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::sync::LazyLock;
 
@@ -173,7 +176,10 @@ mod tests {
     }
 
     /// What the rules of the definition say of an object that is created, or that replaces `old`.
-    fn verdict<T: Resource<DynamicType = ()> + Serialize>(object: &T, old: Option<&T>) -> Result<(), String> {
+    pub(in crate::api) fn verdict<T: Resource<DynamicType = ()> + Serialize>(
+        object: &T,
+        old: Option<&T>,
+    ) -> Result<(), String> {
         let schema = &SCHEMAS[T::kind(&()).as_ref()];
         let json = |object| serde_json::to_value(object).unwrap();
         Validator::new()
@@ -218,12 +224,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn accepted<T: Resource<DynamicType = ()> + Serialize>(object: &T) {
+    pub(in crate::api) fn accepted<T: Resource<DynamicType = ()> + Serialize>(object: &T) {
         assert_eq!(verdict(object, None), Ok(()));
     }
 
     #[track_caller]
-    fn refused<T: Resource<DynamicType = ()> + Serialize>(object: &T, because: &str) {
+    pub(in crate::api) fn refused<T: Resource<DynamicType = ()> + Serialize>(object: &T, because: &str) {
         let why = verdict(object, None).expect_err("was accepted");
         assert!(
             why.contains(because) && why.lines().count() == 1,

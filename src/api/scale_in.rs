@@ -1,5 +1,7 @@
 //! What a Broker remembers of the group that leaves.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,4 +65,31 @@ pub struct ScaleInStatus {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub blockers: Vec<String>,
+
+    /// The queues of order topics as name servers had them before the group was taken out of them; they are put back if it
+    /// stays after all.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub order_topics: BTreeMap<String, String>,
+}
+
+impl ScaleInStatus {
+    /// What is remembered of a group that begins to leave.
+    #[must_use]
+    pub fn begun(group: i32, now: Time) -> Self {
+        Self {
+            group,
+            phase: ScaleInPhase::Moving,
+            started_at: now,
+            quiet_since: None,
+            stopped_at: None,
+            written: None,
+            backlog: None,
+            blockers: Vec::new(),
+            order_topics: BTreeMap::new(),
+        }
+    }
 }

@@ -25,6 +25,14 @@ pub(super) fn short_claim_names(schema: &mut Schema) {
     }
 }
 
+/// Bounds the names in a list, which a rule compares.
+pub(super) fn short_names(schema: &mut Schema) {
+    if let Some(Value::Object(name)) = schema.get_mut("items") {
+        name.insert("minLength".to_owned(), json!(1));
+        name.insert("maxLength".to_owned(), json!(255));
+    }
+}
+
 /// Turns a Rust enum of plain variants into a string with an `enum` list, without the variants' prose, which
 /// Kubernetes cannot show.
 pub(super) fn plain_enum(schema: &mut Schema) {
@@ -120,4 +128,10 @@ pub(super) fn broker_spec(schema: &mut Schema) {
 pub(super) fn name_service_spec(schema: &mut Schema) {
     no_nulls(schema);
     require(schema, &["size", "nameServiceImage", "storageMode"]);
+}
+
+/// What a `TopicTransfer`'s spec cannot do without, and no `null`.
+pub(super) fn topic_transfer_spec(schema: &mut Schema) {
+    no_nulls(schema);
+    require(schema, &["topic", "sourceCluster", "targetCluster"]);
 }

@@ -11,12 +11,15 @@ use super::drain::{self, Drain};
 use super::leave;
 use super::observe::Observed;
 use super::open;
+use super::order_topics;
 use super::plan::{Plan, SetPlan};
 use super::retire::Retire;
 use super::roll::Roll;
 use super::status::Done;
+use super::tables;
 use super::valid::{Member, Valid};
-use crate::admin::{self, Admin, confirm};
+use super::volatile::Refill;
+use crate::admin::{self, Admin, ConsumedQueue, confirm};
 use crate::api::ScaleInPhase;
 use crate::context::{self, Context};
 use crate::error::{Class, Error};
@@ -48,7 +51,9 @@ pub(super) async fn apply(
     };
 
     for member in valid.shape.members().filter(|member| !plan.leaves(*member)) {
-        write_service(&mut hand, valid, user.ports, member, ctx).await?;
+        let seen = observed.members.iter().find(|seen| seen.member == member);
+        let ports = seen.map_or(user.ports, |seen| seen.ports(user));
+        write_service(&mut hand, valid, ports, member, ctx).await?;
     }
     hand.ensure(&children::headless_service(valid, user.ports), service)
         .await?;
@@ -60,6 +65,9 @@ pub(super) async fn apply(
         hand.ensure(&children::disruption_budget(valid, group), budget)
             .await?;
     }
+    if let Some(note) = &plan.note {
+        hand.ensure(note, map).await?;
+    }
     let mut growth = None;
     for set in &plan.sets {
         write_set(&mut hand, valid, (set, &plan.roll), ctx, &mut growth).await?;
@@ -70,7 +78,14 @@ pub(super) async fn apply(
     for (member, step) in &plan.leaving {
         retire(&mut hand, valid, user, (*member, *step), ctx).await?;
     }
+    for group in &plan.forget {
+        remove::<ConfigMap>(ctx, &valid.target, &tables::name(valid, *group)).await?;
+    }
     let mut refused = told(valid, plan, admin).await;
+    if let Some(refill) = &plan.refill {
+        let said = refilled(valid, refill, admin).await;
+        refused.extend(said.err().map(|err| err.to_string()));
+    }
     if let (Some(step), Some(drain)) = (&plan.scale_in, &observed.drain) {
         let said = scale_in(valid, observed, (step, drain), (ctx, admin)).await?;
         refused.extend(said.err().map(|err| err.to_string()));
@@ -96,14 +111,25 @@ async fn scale_in(
     if step.unregister {
         return Ok(drain::strike_off(valid, observed, drain.group, admin).await);
     }
-    let moving = step
-        .memory
-        .as_ref()
-        .is_some_and(|memory| memory.phase <= ScaleInPhase::Fencing);
-    if moving {
-        return Ok(drain::carry(valid, &drain.moves, admin).await);
+    Ok(moved(valid, (step, drain), admin).await)
+}
+
+/// Makes elsewhere what only the leaving group has, then takes it out of the queues of order topics; or puts it back.
+async fn moved(
+    valid: &Valid,
+    (step, drain): (&leave::Step, &Drain),
+    admin: &dyn Admin,
+) -> Result<(), admin::Error> {
+    let (Some(memory), Ok(topics)) = (&step.memory, &drain.seen.order_topics) else {
+        return Ok(());
+    };
+    if step.restore {
+        return order_topics::put(&topics.again, admin).await;
     }
-    Ok(Ok(()))
+    if memory.phase <= ScaleInPhase::Fencing {
+        drain::carry(valid, &drain.moves, admin).await?;
+    }
+    order_topics::put(&topics.without, admin).await
 }
 
 /// One step of a broker that leaves. What becomes of its claims is that of scaling, not of deleting the `Broker`: its
@@ -176,7 +202,23 @@ async fn told(valid: &Valid, plan: &Plan, admin: &dyn Admin) -> Vec<String> {
     refused
 }
 
-/// Writes the Service of one broker. One that was deleted gets its address back, because the broker and its clients go
+/// Gives a master with a new store back what it had, and moves offsets of its old one to where its queues end.
+async fn refilled(valid: &Valid, refill: &Refill, admin: &dyn Admin) -> Result<(), admin::Error> {
+    let name = valid.broker_name(refill.member.group);
+    open::fill(admin, &refill.address, &name, &refill.missing).await?;
+    let broker = confirm(admin, &refill.address, &name, 0).await?;
+    for ahead in &refill.ahead {
+        let queue = ConsumedQueue {
+            group: &ahead.group,
+            topic: &ahead.topic,
+            id: ahead.id,
+        };
+        broker.update_consumer_offset(queue, ahead.end).await?;
+    }
+    Ok(())
+}
+
+/// Writes the Service of one broker, with the ports of the pod that runs: a change of ports reaches them one by one. One that was deleted gets its address back, because the broker and its clients go
 /// on using it; only if somebody else has taken that address is there a new one.
 async fn write_service(
     hand: &mut Hand<'_>,

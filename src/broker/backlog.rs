@@ -20,10 +20,14 @@ const AT_ONCE: usize = 16;
 /// Blockers that are named, and looked into.
 pub const NAMED: usize = 5;
 
-const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
-const HALF_GROUP: &str = "CID_RMQ_SYS_TRANS";
-const REVIVE_TOPIC: &str = "rmq_sys_REVIVE_LOG_";
-const REVIVE_GROUP: &str = "CID_RMQ_SYS_REVIVE_GROUP";
+/// Transactions whose producers have not decided yet.
+pub const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
+/// Who looks after [`HALF_TOPIC`].
+pub const HALF_GROUP: &str = "CID_RMQ_SYS_TRANS";
+/// With the cluster's name behind it: what was popped and by when it is to be acknowledged (5.x).
+pub const REVIVE_TOPIC: &str = "rmq_sys_REVIVE_LOG_";
+/// Who looks after [`REVIVE_TOPIC`].
+pub const REVIVE_GROUP: &str = "CID_RMQ_SYS_REVIVE_GROUP";
 
 /// Which group of brokers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +138,16 @@ async fn some_at_once<T: Send>(asked: Vec<BoxFuture<'_, Result<T, Error>>>) -> R
 
 /// Reads what the master at `address`, as `host:port`, holds; an [`Error::AnotherBroker`] if it is not that master.
 pub async fn read(admin: &dyn Admin, address: &str, who: &Who) -> Result<Facts, Error> {
+    read_some(admin, address, who, &|_| true).await
+}
+
+/// As [`read`], of the topics that count here.
+pub async fn read_some(
+    admin: &dyn Admin,
+    address: &str,
+    who: &Who,
+    counts: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<Facts, Error> {
     confirm(admin, address, &who.broker_name, 0).await?;
     let topics = admin.topics(address).await?;
     let offsets = admin.consumer_offsets(address).await?;
@@ -141,7 +155,7 @@ pub async fn read(admin: &dyn Admin, address: &str, who: &Who) -> Result<Facts, 
     let counted = topics
         .topics
         .values()
-        .filter(|topic| who.kind(&topic.name) != Kind::Other);
+        .filter(|topic| who.kind(&topic.name) != Kind::Other && counts(&topic.name));
     let queues = counted.clone().map(|topic| {
         let topic = topic.name.as_str();
         async move {
@@ -259,13 +273,15 @@ async fn shut_queues(
 
 /// Whether it is a group of users' consumers. From 5.1.0 brokers keep how far clients are that are broadcast to, as a group
 /// `GROUP@broadcast` (`BroadcastOffsetManager`).
-fn is_consumer(group: &str) -> bool {
+#[must_use]
+pub fn is_consumer(group: &str) -> bool {
     !is_system_group(group) && !group.contains('@')
 }
 
 impl Facts {
     /// The groups that are to consume a topic. A topic of messages to be retried is its own group's only.
-    fn groups_of(&self, topic: &str, ignore: &[String]) -> Vec<String> {
+    #[must_use]
+    pub fn groups_of(&self, topic: &str, ignore: &[String]) -> Vec<String> {
         match self.who.kind(topic) {
             Kind::User => {
                 let consumed = self.offsets.groups_of(topic).filter(|group| is_consumer(group));
@@ -308,7 +324,8 @@ impl Facts {
 
     /// The messages of a topic that a group is still to consume. What it has no offset of it has not begun; what is older
     /// than the first message is gone.
-    fn lag(&self, topic: &str, group: &str) -> i64 {
+    #[must_use]
+    pub fn lag(&self, topic: &str, group: &str) -> i64 {
         let consumed = self.offsets.of(topic, group);
         let queues = self.queues.get(topic).into_iter().flatten();
         let behind = queues.map(|(id, queue)| {

@@ -12,8 +12,8 @@ use super::valid::{Member, Valid};
 use crate::api::ReplicationMode;
 use crate::k8s::apply::hash;
 use crate::k8s::labels::{
-    self, ADVERTISED, CONFIG_HASH, Component, GROUP, Labels, NAME_SERVERS, POD_NAME, RENEWED, RESTARTED_AT,
-    ROLE, STAGE, TAKEN_OVER,
+    self, ADVERTISED, CONFIG_HASH, CONTENT, CONTENT_HASH, Component, GROUP, LIVE_HASH, LIVE_KEYS, Labels,
+    NAME_SERVERS, POD_NAME, RENEWED, RESTART_HASH, RESTARTED_AT, ROLE, STAGE, TAKEN_OVER,
 };
 use crate::k8s::service;
 use crate::properties;
@@ -21,7 +21,8 @@ use crate::workload::fields::PodFields;
 use crate::workload::storage::Storage;
 use crate::workload::template::{Role, config_map_volume, template};
 use crate::workload::{
-    CONFIG_PATH, GO_LOGS_PATH, GO_STORE_PATH, LOGS_PATH, START_SCRIPT, START_SCRIPT_KEY, STORE_PATH, env, set,
+    CONFIG_PATH, GO_LOGS_PATH, GO_STORE_PATH, LOGS_PATH, START_SCRIPT, START_SCRIPT_KEY, STORE_PATH, content,
+    env, set,
 };
 
 /// The key of the name server list in its ConfigMap, and the variable it becomes.
@@ -91,21 +92,32 @@ pub fn name_servers_name(valid: &Valid) -> String {
 #[must_use]
 pub fn name_servers(valid: &Valid, list: &str, live: &Live) -> ConfigMap {
     let mut metadata = valid.target.meta(&name_servers_name(valid), own_labels(valid));
-    let taken_over = valid
-        .taken_over
-        .then(|| (TAKEN_OVER.to_owned(), RENEWED.to_owned()));
-    let list_of = (NAME_SERVERS.to_owned(), list.to_owned());
-    metadata.annotations = Some([list_of].into_iter().chain(taken_over).collect());
+    metadata.annotations = Some(annotations([
+        (NAME_SERVERS, Some(list)),
+        (LIVE_HASH, Some(&live_hash(valid, live))),
+        (TAKEN_OVER, valid.taken_over.then_some(RENEWED)),
+    ]));
     let mut data: Labels = [(NAMESRV_ADDR.to_owned(), list.to_owned())].into();
-    data.extend(live.iter().map(|(member, config)| {
-        let pairs = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        (live_key(valid, *member), properties::write(pairs))
-    }));
+    data.extend(live_texts(valid, live));
     ConfigMap {
         metadata,
         data: Some(data),
         ..ConfigMap::default()
     }
+}
+
+fn live_texts(valid: &Valid, live: &Live) -> Labels {
+    let texts = live.iter().map(|(member, config)| {
+        let pairs = config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        (live_key(valid, *member), properties::write(pairs))
+    });
+    texts.collect()
+}
+
+/// The hash of what brokers are to take live, as the ConfigMap of name servers carries it.
+#[must_use]
+pub fn live_hash(valid: &Valid, live: &Live) -> String {
+    hash(&live_texts(valid, live))
 }
 
 fn live_key(valid: &Valid, member: Member) -> String {
@@ -185,6 +197,11 @@ pub struct Kept<'a> {
     pub restarted_at: Option<&'a str>,
     /// The name of its data volume, where the spec has none and the Go operator made one up.
     pub volume: Option<&'a str>,
+    /// The keys that its user set and it takes while it runs: [`super::live::remembered`].
+    pub live_keys: Option<&'a str>,
+    /// The annotations of its StatefulSet as it is, or of its pod while that is being made anew: what they say of the
+    /// configuration and of what its pods use.
+    pub before: Option<&'a Labels>,
 }
 
 /// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address.
@@ -201,6 +218,9 @@ pub fn broker_set(
     let config_name = config_name(&name);
     let parts = config::parts(valid, user, member);
     let storage = &valid.storage.called(kept.volume);
+    let restart_hash = config::restart_hash(valid, user, member);
+    let config_hash = config_hash(kept.before, &restart_hash, &parts);
+    let noted = content::noted(kept.before, &user.contents);
     let fields = PodFields::from(&valid.spec);
     let mut pod_labels = labels.clone();
     pod_labels.extend(labels::broker_selector(&valid.name));
@@ -210,7 +230,11 @@ pub fn broker_set(
         start_config_map: start_script_name(valid),
         image_command: valid.switches.image_command,
         labels: pod_labels,
-        annotations: template_annotations(kept.restarted_at, &parts),
+        annotations: annotations([
+            (RESTARTED_AT, kept.restarted_at),
+            (CONFIG_HASH, Some(&config_hash)),
+            (CONTENT_HASH, noted.mark.as_deref()),
+        ]),
         spread: group_selector(valid, member.group),
         ports: named(user.ports),
         env: environment(valid, member, service_ip),
@@ -229,19 +253,24 @@ pub fn broker_set(
         retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
     };
     let mut set = set::stateful_set(&valid.target, shape, storage, template);
-    if !service_ip.is_empty() {
-        let annotations = set.metadata.annotations.get_or_insert_default();
-        annotations.insert(ADVERTISED.to_owned(), service_ip.to_owned());
-    }
-    let kept = [
+    let remembered = annotations([
+        (
+            ADVERTISED,
+            Some(service_ip).filter(|service_ip| !service_ip.is_empty()),
+        ),
         (STAGE, kept.stage),
         (RESTARTED_AT, kept.restarted_at),
+        (CONFIG_HASH, Some(&config_hash)),
+        (RESTART_HASH, Some(&restart_hash)),
+        (LIVE_KEYS, kept.live_keys),
         (TAKEN_OVER, valid.taken_over.then_some(RENEWED)),
-    ];
-    let kept = kept
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
-    set.metadata.annotations.get_or_insert_default().extend(kept);
+        (CONTENT, noted.contents.as_deref()),
+        (CONTENT_HASH, noted.mark.as_deref()),
+    ]);
+    set.metadata
+        .annotations
+        .get_or_insert_default()
+        .extend(remembered);
     BrokerSet {
         set,
         config: ConfigMap {
@@ -252,11 +281,20 @@ pub fn broker_set(
     }
 }
 
-/// What makes a new template of an equal one: another configuration, or the user's wish to restart.
-fn template_annotations(restarted_at: Option<&str>, parts: &Labels) -> Labels {
-    let restarted = restarted_at.map(|at| (RESTARTED_AT.to_owned(), at.to_owned()));
-    let config = (CONFIG_HASH.to_owned(), hash(parts));
-    restarted.into_iter().chain([config]).collect()
+fn annotations<const N: usize>(all: [(&str, Option<&str>); N]) -> Labels {
+    let given = all.into_iter();
+    given
+        .filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())))
+        .collect()
+}
+
+/// What makes a new template of an equal one, for another configuration. It stays as it was as long as only that changed
+/// which running brokers take.
+fn config_hash(before: Option<&Labels>, restart_hash: &str, parts: &Labels) -> String {
+    let annotation = |key: &str| before.and_then(|noted| noted.get(key));
+    let same = annotation(RESTART_HASH).is_some_and(|noted| noted == restart_hash);
+    let kept = annotation(CONFIG_HASH).filter(|_| same);
+    kept.cloned().unwrap_or_else(|| hash(parts))
 }
 
 /// The name of the ConfigMap that holds the configuration of the broker whose StatefulSet has that name.

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::properties;
 use super::valid::{Member, Valid};
+use super::{live_keys, properties};
 use crate::api::ReplicationMode;
+use crate::k8s::apply::hash;
+use crate::workload::content::Contents;
 use crate::workload::{GO_STORE_PATH, STORE_PATH};
 
 /// The key of the user's configuration in the ConfigMap of `spec.volumes[0]`.
@@ -15,6 +17,11 @@ pub const COMMON_KEY: &str = "broker-common.conf";
 
 /// Keys that say who a broker is. They are the operator's; a user's value is overridden and named in `ConfigAccepted`.
 const IDENTITY: [&str; 4] = ["brokerClusterName", "brokerName", "brokerId", "namesrvAddr"];
+
+const DELETE_WHEN: (&str, &str) = ("deleteWhen", "04");
+const FILE_RESERVED_TIME: (&str, &str) = ("fileReservedTime", "48");
+/// The operator's defaults for keys that running brokers take.
+pub const LIVE_DEFAULTS: [(&str, &str); 2] = [DELETE_WHEN, FILE_RESERVED_TIME];
 
 /// Modes of RocketMQ in which a StatefulSet's pod is not the broker its name says: refused before anything starts.
 const UNSUPPORTED: [(&str, &str); 2] = [
@@ -62,6 +69,8 @@ pub struct UserConfig {
     pub overridden: Vec<String>,
     /// The ports that follow from it.
     pub ports: Ports,
+    /// What pods use of the user's ConfigMaps and Secrets otherwise.
+    pub contents: Contents,
 }
 
 impl UserConfig {
@@ -97,6 +106,7 @@ impl UserConfig {
             values,
             overridden,
             ports,
+            contents: Contents::new(),
         })
     }
 }
@@ -151,6 +161,25 @@ pub fn parts(valid: &Valid, user: &UserConfig, member: Member) -> BTreeMap<Strin
     parts
 }
 
+/// The hash of what a broker's configuration says but for what it takes while it runs. With the image's own command nobody
+/// reads that when a broker starts, so everything counts.
+#[must_use]
+pub fn restart_hash(valid: &Valid, user: &UserConfig, member: Member) -> String {
+    let mut values: BTreeMap<&str, &str> = BTreeMap::new();
+    let (defaults, identity) = (defaults(user), identity(valid, user, member));
+    values.extend(as_text(&defaults));
+    values.extend(
+        user.values
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    );
+    values.extend(as_text(&identity));
+    if !valid.switches.image_command {
+        values.retain(|key, value| !live_keys::takes(key, value));
+    }
+    hash(&values)
+}
+
 type Pairs = Vec<(&'static str, String)>;
 
 fn as_text(pairs: &Pairs) -> impl Iterator<Item = (&str, &str)> {
@@ -160,8 +189,8 @@ fn as_text(pairs: &Pairs) -> impl Iterator<Item = (&str, &str)> {
 fn defaults(user: &UserConfig) -> Pairs {
     vec![
         ("brokerRole", "ASYNC_MASTER".to_owned()),
-        ("deleteWhen", "04".to_owned()),
-        ("fileReservedTime", "48".to_owned()),
+        (DELETE_WHEN.0, DELETE_WHEN.1.to_owned()),
+        (FILE_RESERVED_TIME.0, FILE_RESERVED_TIME.1.to_owned()),
         ("haListenPort", user.ports.ha.to_string()),
         ("registerNameServerPeriod", "10000".to_owned()),
         ("storePathCommitLog", format!("{STORE_PATH}/commitlog")),

@@ -21,7 +21,7 @@ const REPLICA: Member = Member { group: 0, replica: 1 };
 fn read_in_pod(valid: &Valid, common: Option<&str>, member: Member) -> BTreeMap<String, String> {
     let spec = valid.spec.config.clone().unwrap_or_default();
     let user = UserConfig::read(common.map(ToOwned::to_owned), &spec).unwrap();
-    let live = live::wanted(valid, &user, Gate::Open);
+    let live = live::wanted(valid, &user, Gate::Open, &[]);
     let live = properties::write(live.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let joined: Vec<String> = parts(valid, &user, member).into_values().chain([live]).collect();
     properties::parse(&joined.join("\n\n"))
@@ -86,8 +86,14 @@ fn sync_without_a_replica_asks_for_none_and_the_users_own_number_wins() {
 fn a_fenced_group_is_read_only_whatever_the_user_wrote_and_an_open_one_is_as_the_user_wrote() {
     let valid = broker(&json!({"config": {"brokerPermission": "2"}}));
     let user = UserConfig::read(None, valid.spec.config.as_ref().unwrap()).unwrap();
-    assert_eq!(live::wanted(&valid, &user, Gate::Fenced)["brokerPermission"], "4");
-    assert_eq!(live::wanted(&valid, &user, Gate::Open)["brokerPermission"], "2");
+    assert_eq!(
+        live::wanted(&valid, &user, Gate::Fenced, &[])["brokerPermission"],
+        "4"
+    );
+    assert_eq!(
+        live::wanted(&valid, &user, Gate::Open, &[])["brokerPermission"],
+        "2"
+    );
     assert_eq!(
         read_in_pod(&broker(&json!({})), None, MASTER)["brokerPermission"],
         "6"

@@ -11,15 +11,25 @@ use crate::error::Error;
 /// The account that `spec.adminCredentialsSecret` holds, or none if it names no Secret. The inner error is for the user.
 /// Read each time: the operator keeps no copy of a Secret.
 pub async fn read(valid: &Valid, ctx: &Context) -> Result<Result<Option<Credentials>, Rejected>, Error> {
-    let Some(name) = valid.spec.admin_credentials_secret.as_deref() else {
+    let name = valid.spec.admin_credentials_secret.as_deref();
+    read_named(name, "spec.adminCredentialsSecret", &valid.target.namespace, ctx).await
+}
+
+/// As [`read`], of the Secret that a field of some spec names.
+pub async fn read_named(
+    name: Option<&str>,
+    field: &str,
+    namespace: &str,
+    ctx: &Context,
+) -> Result<Result<Option<Credentials>, Rejected>, Error> {
+    let Some(name) = name else {
         return Ok(Ok(None));
     };
-    let namespace = valid.target.namespace.as_str();
     let api = Api::<Secret>::namespaced(ctx.client.clone(), namespace);
     let found = match api.get_opt(name).await {
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
             return Ok(Err(refused(format!(
-                "spec.adminCredentialsSecret: the operator may not read Secret {name:?}; grant it with \
+                "{field}: the operator may not read Secret {name:?}; grant it with \
                  deploy/secret_reader.yaml in this namespace"
             ))));
         }
@@ -27,7 +37,7 @@ pub async fn read(valid: &Valid, ctx: &Context) -> Result<Result<Option<Credenti
     };
     let Some(secret) = found else {
         return Ok(Err(refused(format!(
-            "spec.adminCredentialsSecret: there is no Secret {name:?} in this namespace; create it, or name another"
+            "{field}: there is no Secret {name:?} in namespace {namespace}; create it, or name another"
         ))));
     };
     let data = secret.data.unwrap_or_default();
@@ -38,7 +48,7 @@ pub async fn read(valid: &Valid, ctx: &Context) -> Result<Result<Option<Credenti
     Ok(match (value("accessKey"), value("secretKey")) {
         (Some(access), Some(secret)) => Ok(Some(Credentials::new(access.trim(), secret.trim()))),
         _ => Err(refused(format!(
-            "spec.adminCredentialsSecret: Secret {name:?} needs the keys accessKey and secretKey"
+            "{field}: Secret {name:?} needs the keys accessKey and secretKey"
         ))),
     })
 }

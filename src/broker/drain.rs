@@ -5,6 +5,7 @@ use futures::future::join_all;
 use super::backlog::{self, Who};
 use super::leave::{self, Presence};
 use super::observe::{Observed, Seen};
+use super::order_topics;
 use super::valid::{Member, Valid};
 use crate::admin::{self, Admin, Registration, SubscriptionGroup, Topics, confirm};
 use crate::k8s::pod;
@@ -78,6 +79,15 @@ pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> O
         Ok(topics) => fenced(observed, &who, topics, admin).await,
         Err(why) => Err(why.clone()),
     };
+    let order_topics = {
+        let homes: Vec<order_topics::Home<'_>> = others
+            .iter()
+            .flatten()
+            .map(|(member, _, topics)| (valid.broker_name(member.group), topics))
+            .collect();
+        let memory = valid.scale_in.as_deref().filter(|memory| memory.group == group);
+        order_topics::observe(observed, &who.broker_name, &homes, memory, admin).await
+    };
     let (homeless, moves) = match (&topics, others) {
         (Ok(topics), Ok(others)) => moves(topics, &others, &who, facts, admin).await,
         (Err(why), _) => (Err(why.clone()), Vec::new()),
@@ -88,9 +98,9 @@ pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> O
         moves,
         seen: leave::Seen {
             homeless,
+            order_topics,
             permission: facts
-                .and_then(|facts| facts.config.as_ref())
-                .and_then(admin::BrokerConfig::broker_permission)
+                .and_then(|facts| facts.config.broker_permission())
                 .ok_or_else(unseen),
             fenced,
             backlog,

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::backlog::{Backlog, NAMED, messages};
+use super::order_topics::OrderTopics;
 use crate::admin::{Route, TopicConfig, perm};
 use crate::api::{ScaleInPhase, ScaleInPolicy, ScaleInStatus};
 
@@ -32,6 +33,8 @@ pub enum Presence {
 pub struct Seen {
     /// The topics that producers can write to in this group only: [`super::backlog::homeless`].
     pub homeless: Result<Vec<TopicConfig>, String>,
+    /// The order topics that send to it: [`super::order_topics`].
+    pub order_topics: Result<OrderTopics, String>,
     /// `brokerPermission` as the master itself tells it.
     pub permission: Result<i32, String>,
     /// Whether every name server shows the group as read-only: [`fenced`].
@@ -93,6 +96,8 @@ pub struct Step {
     pub fence: bool,
     /// Topics to be made on masters that stay: [`super::backlog::home`].
     pub create: Vec<TopicConfig>,
+    /// Whether the group is put back into the queues of order topics. Otherwise, as long as it is remembered, it is taken out.
+    pub restore: bool,
     /// Sets to be deleted now.
     pub stop: Option<Stop>,
     /// Whether name servers are told to strike the group's brokers off.
@@ -203,16 +208,7 @@ impl Leaving<'_> {
                     ..memory
                 }
             }
-            None => ScaleInStatus {
-                group: self.group,
-                phase: ScaleInPhase::Moving,
-                started_at: self.now.clone(),
-                quiet_since: None,
-                stopped_at: None,
-                written: None,
-                backlog: None,
-                blockers: Vec::new(),
-            },
+            None => ScaleInStatus::begun(self.group, self.now.clone()),
         }
     }
 
@@ -239,11 +235,32 @@ impl Leaving<'_> {
             }
             (true, false) => format!("group {name} is asked for again: producers may write to it"),
         };
+        if !anew && let Some(step) = self.restoring(&progress) {
+            return step;
+        }
         Step {
             anew,
             progress,
             ..Step::default()
         }
+    }
+
+    /// It is remembered as long as there are order topics to put it back into.
+    fn restoring(&self, progress: &str) -> Option<Step> {
+        let memory = self
+            .memory
+            .filter(|memory| memory.group == self.group && !memory.order_topics.is_empty())?;
+        let why = match &self.seen.order_topics {
+            Ok(topics) if topics.again.is_empty() => return None,
+            Ok(_) => "putting it back into the queues of order topics".to_owned(),
+            Err(why) => format!("the queues of order topics are not known: {why}"),
+        };
+        Some(Step {
+            memory: Some(memory.clone()),
+            restore: true,
+            progress: format!("{progress}; {why}"),
+            ..Step::default()
+        })
     }
 
     fn moving(&self, memory: ScaleInStatus) -> Step {
@@ -417,7 +434,19 @@ impl Leaving<'_> {
             (_, Presence::Ending | Presence::Gone) => Err("its master is started first".to_owned()),
             (Err(why), _) => Err(format!("its topics are not known: {why}")),
             (Ok(topics), _) if !topics.is_empty() => Err(creating(topics)),
-            (Ok(_), _) => Ok(()),
+            (Ok(_), _) => self.unordered(),
+        }
+    }
+
+    /// Whether no order topic sends to it.
+    fn unordered(&self) -> Result<(), String> {
+        match &self.seen.order_topics {
+            Err(why) => Err(format!("the queues of order topics are not known: {why}")),
+            Ok(topics) if !topics.naming.is_empty() => Err(format!(
+                "taking it out of the queues of {} order topics",
+                topics.naming.len()
+            )),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -487,7 +516,11 @@ impl Leaving<'_> {
     }
 
     /// Waits, and makes what has no home, as long as there is somebody to ask.
-    fn wait(&self, memory: ScaleInStatus, words: &str) -> Step {
+    fn wait(&self, mut memory: ScaleInStatus, words: &str) -> Step {
+        for (topic, queues) in self.seen.order_topics.iter().flat_map(|topics| &topics.naming) {
+            let known = memory.order_topics.entry(topic.clone());
+            known.or_insert_with(|| queues.clone());
+        }
         let create = match &self.seen.homeless {
             Ok(topics) if self.is_stored() && self.seen.master == Presence::Kept => topics.clone(),
             _ => Vec::new(),

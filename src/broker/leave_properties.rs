@@ -1,4 +1,8 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+
+use super::super::order_topics::{Entry, OrderTopics};
 
 use super::tests::{NOW, TIMEOUT, at, holding, leaving, payments, unknown};
 use super::*;
@@ -29,9 +33,27 @@ fn any_backlog() -> impl Strategy<Value = Backlog> {
     )
 }
 
+fn naming() -> BTreeMap<String, String> {
+    BTreeMap::from([("parcels".to_owned(), "orders-0:4;orders-2:4".to_owned())])
+}
+
+fn any_order_topics() -> impl Strategy<Value = OrderTopics> {
+    let entry = || Entry {
+        name_server: "198.18.0.2:9876".to_owned(),
+        topic: "parcels".to_owned(),
+        queues: String::new(),
+    };
+    prop_oneof![
+        3 => Just(OrderTopics::default()),
+        1 => Just(OrderTopics { naming: naming(), without: vec![entry()], ..OrderTopics::default() }),
+        1 => Just(OrderTopics { again: vec![entry()], ..OrderTopics::default() }),
+    ]
+}
+
 prop_compose! {
     fn any_seen()(
         homeless in any_result(prop_oneof![4 => Just(Vec::new()), 1 => Just(payments())]),
+        order_topics in any_result(any_order_topics()),
         permission in any_result(prop_oneof![4 => Just(4), 1 => Just(6), 1 => Just(0)]),
         fenced in any_result(prop::bool::weighted(0.8)),
         backlog in any_result(any_backlog()),
@@ -41,7 +63,7 @@ prop_compose! {
         listed in any_result(any::<bool>()),
         objects in any::<bool>(),
     ) -> Seen {
-        Seen { homeless, permission, fenced, backlog, broken, replicas, master, listed, objects }
+        Seen { homeless, order_topics, permission, fenced, backlog, broken, replicas, master, listed, objects }
     }
 }
 
@@ -64,16 +86,16 @@ prop_compose! {
         stopped in prop::option::of(-10i64..400),
         written in prop::option::weighted(0.9, 499i64..502),
         backlog in prop::option::of(0i64..9),
+        ordered in any::<bool>(),
     ) -> ScaleInStatus {
         ScaleInStatus {
-            group,
             phase,
-            started_at: at(NOW - started),
             quiet_since: quiet.map(|ago| at(NOW - ago)),
             stopped_at: stopped.map(|ago| at(NOW - ago)),
             written,
             backlog,
-            blockers: Vec::new(),
+            order_topics: ordered.then(naming).unwrap_or_default(),
+            ..ScaleInStatus::begun(group, at(NOW - started))
         }
     }
 }
@@ -112,6 +134,15 @@ impl World {
         });
         if !step.create.is_empty() {
             self.seen.homeless = Ok(Vec::new());
+        }
+        // Only what is remembered is taken out.
+        let stored = self.stored.as_ref();
+        let remembered = |topics: &OrderTopics| {
+            let mut naming = topics.naming.keys();
+            naming.all(|topic| stored.is_some_and(|stored| stored.order_topics.contains_key(topic)))
+        };
+        if self.seen.order_topics.as_ref().map_or(true, remembered) {
+            self.seen.order_topics = Ok(OrderTopics::default());
         }
         let may_stop = policy == ScaleInPolicy::Immediate || self.left == 0;
         assert!(step.stop.is_none() || may_stop, "{} messages are left", self.left);
@@ -193,6 +224,9 @@ proptest! {
         let now = at(NOW);
         let step = step(&Leaving { policy, ..leaving(stored.as_ref(), &seen, &now) });
         let after = step.memory.as_ref().map(|memory| memory.phase);
+        let fenced_before = stored.as_ref().is_some_and(|stored| stored.group == 2 && stored.phase != Moving);
+        let ordered = seen.order_topics.is_ok_and(|topics| topics.naming.is_empty());
+        prop_assert!(ordered || fenced_before || !step.fence, "an order topic sends to it");
         prop_assert_eq!(step.fence, after.is_some_and(|phase| phase != Moving));
         let before = stored.filter(|stored| stored.group == 2).map(|stored| stored.phase);
         prop_assert!(step.gone || before.is_none_or(|before| before == Moving || step.fence));
@@ -207,7 +241,10 @@ proptest! {
         let stored = ScaleInStatus { group: 2, ..stored };
         let now = at(NOW);
         let step = step(&Leaving { asked, policy, ..leaving(Some(&stored), &seen, &now) });
-        let nothing = Step { progress: step.progress.clone(), ..Step::default() };
+        // It is remembered only as long as it is to be put back into order topics, or that is not known.
+        let ordered = seen.order_topics.is_ok_and(|topics| topics.again.is_empty()) || stored.order_topics.is_empty();
+        let memory = (!ordered).then_some(stored);
+        let nothing = Step { memory, restore: !ordered, progress: step.progress.clone(), ..Step::default() };
         prop_assert_eq!(step, nothing);
     }
 

@@ -17,14 +17,8 @@ pub(super) fn at(second: i64) -> Time {
 /// Group 2 as it is remembered: it began ten minutes ago.
 fn memory(phase: ScaleInPhase) -> ScaleInStatus {
     ScaleInStatus {
-        group: 2,
         phase,
-        started_at: at(NOW - 600),
-        quiet_since: None,
-        stopped_at: None,
-        written: None,
-        backlog: None,
-        blockers: Vec::new(),
+        ..ScaleInStatus::begun(2, at(NOW - 600))
     }
 }
 
@@ -42,6 +36,7 @@ fn quiet(phase: ScaleInPhase, seconds: i64) -> ScaleInStatus {
 fn drained() -> Seen {
     Seen {
         homeless: Ok(Vec::new()),
+        order_topics: Ok(OrderTopics::default()),
         permission: Ok(4),
         fenced: Ok(true),
         backlog: Ok(holding(0)),

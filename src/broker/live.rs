@@ -5,11 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::UserConfig;
-use super::observe::{Facts, Observed};
+use kube::ResourceExt;
+
+use super::config::{LIVE_DEFAULTS, UserConfig};
+use super::live_keys::{self, LiveKey};
+use super::observe::{Facts, Observed, Seen};
 use super::valid::{Member, Valid};
 use crate::admin::perm;
 use crate::api::ReplicationMode;
+use crate::k8s::labels::LIVE_KEYS;
 use crate::k8s::pod;
 
 /// What each broker is to run with, by key of `broker.conf`.
@@ -29,19 +33,69 @@ pub enum Gate {
     Fenced,
 }
 
-/// What a broker of the group is to take live.
+/// What a broker is to take live. `removed` are keys that its user set and has taken away.
 #[must_use]
-pub fn wanted(valid: &Valid, user: &UserConfig, gate: Gate) -> BTreeMap<String, String> {
-    let mut wanted = BTreeMap::from([(PERMISSION.to_owned(), permission(user, gate))]);
+pub fn wanted(
+    valid: &Valid,
+    user: &UserConfig,
+    gate: Gate,
+    removed: &[&LiveKey],
+) -> BTreeMap<String, String> {
+    let mut wanted = BTreeMap::new();
     if valid.spec.replication_mode == Some(ReplicationMode::Sync) {
         wanted.extend(in_sync(valid.asked.replicas.min(valid.shape.replicas) > 0));
     }
-    for (key, value) in &mut wanted {
-        if let Some(users) = user.values.get(key).filter(|_| key != PERMISSION) {
-            users.trim().clone_into(value);
+    if !valid.switches.image_command {
+        wanted.extend(LIVE_DEFAULTS.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        for key in removed {
+            let value = || key.default.to_owned();
+            wanted.entry(key.name.to_owned()).or_insert_with(value);
         }
     }
+    for (key, value) in named(user) {
+        if !valid.switches.image_command || wanted.contains_key(key) {
+            wanted.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    wanted.insert(PERMISSION.to_owned(), permission(user, gate));
     wanted
+}
+
+/// The keys that a user set and running brokers take, with their values.
+fn named(user: &UserConfig) -> impl Iterator<Item = (&str, &str)> {
+    let values = user.values.iter();
+    values
+        .map(|(key, value)| (key.as_str(), value.trim()))
+        .filter(|(key, value)| live_keys::takes(key, value))
+}
+
+/// The keys that the user of a broker set, as its StatefulSet remembers, has taken away, and that it still runs with.
+#[must_use]
+pub fn removed(user: &UserConfig, seen: &Seen) -> Vec<&'static LiveKey> {
+    let noted = seen
+        .set
+        .as_deref()
+        .and_then(|set| set.annotations().get(LIVE_KEYS));
+    let noted = noted.iter().flat_map(|noted| noted.split(','));
+    let runs_with = |key: &LiveKey| {
+        let told = seen.facts.as_ref().map(|facts| facts.config.get(key.name));
+        told.is_none_or(|told| told.is_some_and(|told| !live_keys::same(key.name, told, key.default)))
+    };
+    noted
+        .filter(|name| named(user).all(|(key, _)| key != *name))
+        .filter_map(live_keys::find)
+        .filter(|key| runs_with(key))
+        .collect()
+}
+
+/// The keys to be remembered: those that the user set, and those of which brokers do not know yet that they are taken away.
+#[must_use]
+pub fn remembered(user: &UserConfig, removed: &[&LiveKey]) -> Option<String> {
+    let names = named(user)
+        .map(|(key, _)| key)
+        .chain(removed.iter().map(|key| key.name));
+    let names: Vec<_> = names.collect();
+    (!names.is_empty()).then(|| names.join(","))
 }
 
 fn permission(user: &UserConfig, gate: Gate) -> String {
@@ -77,7 +131,7 @@ pub struct Push {
 /// What has to be told to brokers that run, so that each runs with its part of `live` and with `list`.
 #[must_use]
 pub fn pushes(observed: &Observed, live: &Live, list: &str) -> Vec<Push> {
-    let push = |seen: &super::observe::Seen| {
+    let push = |seen: &Seen| {
         let facts = seen.facts.as_ref()?;
         let mut changes = differing(facts, live.get(&seen.member)?);
         if facts.misses(list) && facts.takes_name_servers_live() {
@@ -94,12 +148,13 @@ pub fn pushes(observed: &Observed, live: &Live, list: &str) -> Vec<Push> {
 
 /// What the broker says it runs with other than wanted. A key that its version does not know is not told to it.
 fn differing(facts: &Facts, wanted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let Some(config) = &facts.config else {
-        return BTreeMap::new();
+    let differs = |key: &str, value: &str| {
+        let told = facts.config.get(key);
+        told.is_some_and(|told| !live_keys::same(key, told, value))
     };
     wanted
         .iter()
-        .filter(|(key, value)| config.get(key).is_some_and(|now| now != value.as_str()))
+        .filter(|(key, value)| differs(key, value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }
@@ -125,9 +180,9 @@ fn servers(list: &str) -> BTreeSet<&str> {
 /// reads the newest list when it starts, unless its Broker is paused: then nobody writes that list where it reads.
 #[must_use]
 pub fn told<'a>(observed: &Observed, list: &'a str, paused: bool) -> Option<&'a str> {
-    let tells = |seen: &super::observe::Seen| {
-        let config = seen.facts.as_ref().and_then(|facts| facts.config.as_ref());
-        config.is_some_and(|config| same_servers(config.get(NAME_SERVERS), list))
+    let tells = |seen: &Seen| {
+        let facts = seen.facts.as_ref();
+        facts.is_some_and(|facts| !facts.misses(list))
             || !paused && seen.pod.as_deref().is_none_or(pod::broken)
     };
     observed.members.iter().all(tells).then_some(list)

@@ -8,15 +8,19 @@ pub mod credentials;
 pub mod drain;
 pub mod leave;
 pub mod live;
+pub mod live_keys;
 pub mod name_servers;
 pub mod observe;
 pub mod open;
+pub mod order_topics;
 pub mod plan;
 pub mod retire;
 pub mod roll;
 pub mod status;
+pub mod tables;
 pub mod texts;
 pub mod valid;
+pub mod volatile;
 
 mod apply;
 
@@ -25,12 +29,11 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-pub use self::texts::Texts;
 pub use crate::properties;
 
 use self::config::UserConfig;
 use self::plan::Asked;
-use self::roll::Topics;
+use self::roll::{Roll, Topics};
 use self::status::{Done, Reconciled};
 use self::valid::{Rejected, Valid};
 use crate::api::{Broker, BrokerStatus, ScaleInPhase, StorageMode};
@@ -39,6 +42,8 @@ use crate::error::Error;
 use crate::k8s::cadence;
 use crate::k8s::conditions;
 use crate::k8s::status::{announce, now, write};
+use crate::workload::content;
+use crate::workload::fields::PodFields;
 
 /// Brings the world one step closer to what `broker` asks for, and reports.
 pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action, Error> {
@@ -67,7 +72,7 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
         list: known.or(before),
     };
     let topics = match plan::next_master(&asked, &observed) {
-        Some(master) => roll::read(&valid, &observed, master, &*admin).await,
+        Some(master) => roll::read(&valid, &observed, master, (&ctx, &*admin)).await?,
         None => Ok(Topics::default()),
     };
     let plan = plan::plan(&asked, &observed, &topics, &now());
@@ -97,10 +102,11 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
     .await?;
     let serving =
         conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
-    let drains = status
-        .scale_in
-        .as_ref()
-        .is_some_and(|leaving| leaving.phase == ScaleInPhase::Draining);
+    let drains = matches!(plan.roll, Roll::Drains { .. })
+        || status
+            .scale_in
+            .as_ref()
+            .is_some_and(|leaving| leaving.phase == ScaleInPhase::Draining);
     // A drain asks for every topic, and lasts as long as consumers need.
     Ok(cadence::next(&*broker, serving || drains))
 }
@@ -111,10 +117,18 @@ async fn read_config(valid: &Valid, ctx: &Context) -> Result<Result<UserConfig, 
         Err(why) => return Ok(Err(why)),
     };
     let spec = valid.spec.config.clone().unwrap_or_default();
-    Ok(UserConfig::read(common, &spec).map_err(|message| Rejected {
-        reason: "ConfigRefused",
-        message,
-    }))
+    let user = match UserConfig::read(common, &spec) {
+        Ok(user) => user,
+        Err(message) => {
+            return Ok(Err(Rejected {
+                reason: "ConfigRefused",
+                message,
+            }));
+        }
+    };
+    let fields = PodFields::from(&valid.spec);
+    let contents = content::read(&valid.target, &fields, texts::place(&valid.spec), ctx).await?;
+    Ok(Ok(UserConfig { contents, ..user }))
 }
 
 /// Two Brokers of one name and host path would write into one store on a node they share.

@@ -9,15 +9,16 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use super::children;
-use super::config::UserConfig;
+use super::config::{Ports, UserConfig};
 use super::drain::{self, Drain};
 use super::live;
 use super::name_servers::{NameServer, NameServers};
 use super::open::{self, Openings};
+use super::tables;
 use super::valid::{Member, Valid};
 use crate::admin::{Admin, BrokerConfig, ClusterInfo, RuntimeInfo, Version, perm};
 use crate::context::{self, Context};
-use crate::k8s::labels::{self, NAME_SERVERS, STAGE};
+use crate::k8s::labels::{self, LIVE_HASH, NAME_SERVERS};
 use crate::k8s::{pod, service};
 
 /// Everything a plan is made from.
@@ -29,10 +30,14 @@ pub struct Observed {
     pub views: Vec<View>,
     /// The list of name servers that brokers start with, if it was ever written.
     pub name_server_list: Option<String>,
+    /// The hash of what brokers were last to take live.
+    pub live_hash: Option<String>,
     /// What groups that are being opened still lack.
     pub openings: Openings,
     /// The groups that have a disruption budget.
     pub budgets: BTreeSet<i32>,
+    /// By group: the topics and groups that are noted of its master, whose store went, or goes, with its pod.
+    pub tables: BTreeMap<i32, tables::Noted>,
     /// The group that leaves, if one does.
     pub drain: Option<Drain>,
 }
@@ -63,16 +68,15 @@ pub struct Facts {
     pub address: String,
     /// Its present state.
     pub runtime: RuntimeInfo,
-    /// What it runs with; read only while something is in doubt or under way.
-    pub config: Option<BrokerConfig>,
+    /// What it runs with.
+    pub config: BrokerConfig,
 }
 
 impl Facts {
     /// Whether it was seen to run with another list of name servers.
     #[must_use]
     pub fn misses(&self, list: &str) -> bool {
-        let config = self.config.as_ref();
-        config.is_some_and(|config| !live::same_servers(config.get(live::NAME_SERVERS), list))
+        !live::same_servers(self.config.get(live::NAME_SERVERS), list)
     }
 
     /// Whether its version takes a list of name servers without a restart.
@@ -86,7 +90,7 @@ impl Facts {
     /// Whether it announces its topics as read-only, if that is known.
     #[must_use]
     pub fn fenced(&self) -> Option<bool> {
-        let permission = self.config.as_ref()?.broker_permission()?;
+        let permission = self.config.broker_permission()?;
         Some(permission & perm::WRITE == 0)
     }
 }
@@ -121,14 +125,13 @@ pub async fn observe(
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Observed {
     let ask = name_servers.map(|found| found.ask.as_slice()).unwrap_or_default();
-    let look = look(valid, name_servers, ctx);
     let (views, members) = futures::future::join(
         join_all(ask.iter().map(|server| view(server, admin))),
         join_all(
             valid
                 .shape
                 .members()
-                .map(|member| seen(valid, user, member, look, (ctx, admin))),
+                .map(|member| seen(valid, user, member, (ctx, admin))),
         ),
     )
     .await;
@@ -141,9 +144,15 @@ pub async fn observe(
     let mut observed = Observed {
         members,
         views,
+        live_hash: list
+            .as_ref()
+            .and_then(|map| map.annotations().get(LIVE_HASH).cloned()),
         name_server_list: list.and_then(|map| map.annotations().get(NAME_SERVERS).cloned()),
         openings: Openings::new(),
         budgets: budgets(valid, ctx),
+        tables: (0..valid.shape.groups)
+            .filter_map(|group| Some((group, tables::noted(valid, group, ctx)?)))
+            .collect(),
         drain: None,
     };
     observed.openings = open::observe(valid, &observed, admin).await;
@@ -158,31 +167,6 @@ fn budgets(valid: &Valid, ctx: &Context) -> BTreeSet<i32> {
         found.is_some_and(|budget| valid.target.owns(&budget.metadata))
     };
     (0..valid.shape.groups).filter(has).collect()
-}
-
-/// Brokers are looked at closely until all is as the spec asks, and again as soon as it is not.
-fn look(valid: &Valid, name_servers: Option<&NameServers>, ctx: &Context) -> Look {
-    let list = name_servers.map(|found| found.list.as_str());
-    let opening = || {
-        let masters = (0..valid.shape.groups).map(|group| Member { group, replica: 0 });
-        masters
-            .filter_map(|member| {
-                let name = member.name(&valid.name);
-                context::get(&ctx.stores.stateful_sets, &valid.target.namespace, &name)
-            })
-            .any(|set| set.annotations().contains_key(STAGE))
-    };
-    if valid.was_ready
-        && valid.rollout.is_none()
-        && valid.scale_in.is_none()
-        && valid.is_observed
-        && valid.told.as_deref() == list
-        && !opening()
-    {
-        Look::Short
-    } else {
-        Look::Close
-    }
 }
 
 async fn view(server: &NameServer, admin: &dyn Admin) -> View {
@@ -201,7 +185,6 @@ async fn seen(
     valid: &Valid,
     user: &UserConfig,
     member: Member,
-    look: Look,
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Seen {
     let (namespace, name) = (valid.target.namespace.as_str(), member.name(&valid.name));
@@ -223,8 +206,8 @@ async fn seen(
         .filter(|map| valid.target.owns(&map.metadata));
     let (answer, facts) = match pod.as_deref().filter(|pod| pod::ready(pod)).and_then(pod::ip) {
         Some(ip) => {
-            let address = format!("{ip}:{}", user.ports.main);
-            match ask(valid, member, address, look, admin).await {
+            let address = format!("{ip}:{}", ports(pod.as_deref(), user).main);
+            match ask(valid, member, address, admin).await {
                 Ok(facts) => (Answer::Serves, Some(facts)),
                 Err(why) => (Answer::No(why), None),
             }
@@ -242,26 +225,22 @@ async fn seen(
     }
 }
 
-/// What the broker at `address` says, or why it is not this one or does not serve. Its identity is read each time its
-/// readiness is in doubt, because pod addresses are used again; while all is well a short question is enough.
-async fn ask(
-    valid: &Valid,
-    member: Member,
-    address: String,
-    look: Look,
-    admin: &dyn Admin,
-) -> Result<Facts, String> {
+/// The ports of a pod as it runs; those to be where there is none, or they are not told.
+fn ports(pod: Option<&Pod>, user: &UserConfig) -> Ports {
+    let of = |name: &str| pod.and_then(|pod| pod::port(pod, name));
+    match (of("main"), of("ha")) {
+        (Some(main), Some(ha)) => Ports { main, ha },
+        _ => user.ports,
+    }
+}
+
+/// What the broker at `address` says, or why it is not this one or does not serve. Its identity is read each time,
+/// because pod addresses are used again, and what it runs with too, because others may change it.
+async fn ask(valid: &Valid, member: Member, address: String, admin: &dyn Admin) -> Result<Facts, String> {
     let runtime = admin
         .runtime_info(&address)
         .await
         .map_err(|err| err.to_string())?;
-    if look == Look::Short {
-        return Ok(Facts {
-            address,
-            runtime,
-            config: None,
-        });
-    }
     let config = admin
         .broker_config(&address)
         .await
@@ -278,17 +257,8 @@ async fn ask(
     Ok(Facts {
         address,
         runtime,
-        config: Some(config),
+        config,
     })
-}
-
-/// How closely brokers are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Whether they answer.
-    Short,
-    /// Who they are and what they run with too.
-    Close,
 }
 
 impl Seen {
@@ -301,7 +271,13 @@ impl Seen {
             self.service_ip.clone()
         };
         let host = user.values.get("brokerIP1").cloned().or(own)?;
-        Some(format!("{}:{}", host.trim(), user.ports.main))
+        Some(format!("{}:{}", host.trim(), self.ports(user).main))
+    }
+
+    /// The ports at which it is reached: those of its pod, as long as that runs with other ones than it is to have.
+    #[must_use]
+    pub fn ports(&self, user: &UserConfig) -> Ports {
+        ports(self.pod.as_deref(), user)
     }
 
     /// Whether its pod is ready.
@@ -348,10 +324,7 @@ impl Observed {
         let mut all = self.not_serving(valid, user);
         for seen in &self.members {
             let facts = seen.facts.as_ref().filter(|facts| facts.misses(list));
-            let forsaken = |facts: &Facts| {
-                let config = facts.config.as_ref();
-                config.is_some_and(|config| live::other_servers(config.get(live::NAME_SERVERS), list))
-            };
+            let forsaken = |facts: &Facts| live::other_servers(facts.config.get(live::NAME_SERVERS), list);
             if facts.is_some_and(|facts| forsaken(facts) || self.is_listed_somewhere(valid, seen.member)) {
                 all.remove(&seen.member.pod_name(&valid.name));
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use kube::ResourceExt;
@@ -16,7 +16,9 @@ use super::observe::{Observed, Seen};
 use super::open::{self, Missing};
 use super::retire::{self, Retire};
 use super::roll::{self, Candidate, Outdated, Roll, Topics};
+use super::tables;
 use super::valid::{Member, Valid};
+use super::volatile::{self, Refill, Store};
 use crate::api::RolloutStatus;
 use crate::k8s::labels::{OPENING, RESTARTED_AT};
 use crate::workload::claims::{self, Claims};
@@ -51,6 +53,8 @@ pub struct Plan {
     pub replace: Vec<Arc<Pod>>,
     /// What running brokers are told.
     pub pushes: Vec<Push>,
+    /// Whether what they are told is what they were told before, so that somebody else changed it.
+    pub drifted: bool,
     /// New groups that are not written to yet.
     pub openings: Vec<Opening>,
     /// What is done with the group that leaves.
@@ -65,6 +69,12 @@ pub struct Plan {
     pub roll: Roll,
     /// How many brokers are to be restarted.
     pub restarts: usize,
+    /// What is noted of a master before its store goes.
+    pub note: Option<ConfigMap>,
+    /// The groups of whose masters nothing has to be noted any more.
+    pub forget: Vec<i32>,
+    /// What a master with a new store is given back.
+    pub refill: Option<Refill>,
     /// What has to be remembered of the rolling restart.
     pub rollout: Option<RolloutStatus>,
 }
@@ -124,9 +134,7 @@ impl Plan {
     fn counts_on_replicas(&self, observed: &Observed, group: i32) -> bool {
         let master = Member { group, replica: 0 };
         let seen = observed.members.iter().find(|seen| seen.member == master);
-        let known = seen
-            .and_then(|seen| seen.facts.as_ref())
-            .is_some_and(|facts| facts.config.is_some());
+        let known = seen.is_some_and(|seen| seen.facts.is_some());
         !known || self.pushes.iter().any(|push| push.member == master)
     }
 }
@@ -185,9 +193,11 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
     let (next, rollout) = roll::step(&known);
     plan.restarts = candidates.len();
     (plan.roll, plan.rollout) = (next, rollout);
+    notes(valid, observed, topics.as_ref().ok(), &mut plan);
     let fenced = |group: i32| {
         let master = Member { group, replica: 0 };
-        let rolled = plan.rollout.as_ref().map(|rollout| rollout.pod.as_str());
+        let rolled = plan.rollout.as_ref().filter(|rollout| !rollout.writable);
+        let rolled = rolled.map(|rollout| rollout.pod.as_str());
         let drained = plan.scale_in.as_ref().is_some_and(|step| step.fence) && plan.drains(observed, group);
         stages.contains_key(&master) || rolled == Some(&master.pod_name(&valid.name)) || drained
     };
@@ -197,15 +207,49 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
         } else {
             Gate::Open
         };
-        (seen.member, live::wanted(valid, user, gate))
+        let removed = live::removed(user, seen);
+        (seen.member, live::wanted(valid, user, gate, &removed))
     });
     plan.live = live.collect();
     plan.pushes = live::pushes(observed, &plan.live, list);
+    plan.drifted =
+        valid.was_ready && observed.live_hash.as_deref() == Some(&children::live_hash(valid, &plan.live));
     plan.openings = openings(observed, &stages);
     plan.leaving = retire::replicas(valid, observed, |group| plan.counts_on_replicas(observed, group));
     plan.leaving
         .extend(leavers(valid, observed, plan.scale_in.as_ref()));
     plan
+}
+
+/// What is noted of masters whose store goes with their pods, and given back to them.
+fn notes(valid: &Valid, observed: &Observed, topics: Option<&Topics>, plan: &mut Plan) {
+    let store = topics.and_then(|topics| topics.store.as_ref());
+    plan.refill = volatile::refill(observed, store);
+    if let (
+        Roll::Note(member),
+        Some(Store::Full {
+            tables: Ok(tables), ..
+        }),
+    ) = (&plan.roll, store)
+    {
+        let pod = observed
+            .members
+            .iter()
+            .find(|seen| seen.member == *member)
+            .and_then(|seen| seen.pod.as_deref());
+        let uid = pod.and_then(ResourceExt::uid).unwrap_or_default();
+        plan.note = Some(tables::config_map(valid, member.group, &uid, tables));
+    }
+    let in_hand = |group: i32| {
+        let master = Member { group, replica: 0 }.pod_name(&valid.name);
+        plan.rollout.as_ref().is_some_and(|rollout| rollout.pod == master)
+    };
+    plan.forget = observed
+        .tables
+        .keys()
+        .copied()
+        .filter(|group| !in_hand(*group))
+        .collect();
 }
 
 /// The next step of the group that leaves.
@@ -256,7 +300,10 @@ fn leavers(valid: &Valid, observed: &Observed, step: Option<&leave::Step>) -> Ve
 #[must_use]
 pub fn next_master(asked: &Asked<'_>, observed: &Observed) -> Option<Member> {
     let Asked { valid, user, .. } = *asked;
-    if valid.shape.groups < 2 {
+    if let Some(seen) = volatile::emptied(observed) {
+        return Some(seen.member);
+    }
+    if valid.shape.groups < 2 && volatile::place(valid).is_none() {
         return None;
     }
     let stages = stages(valid, observed);
@@ -267,7 +314,7 @@ pub fn next_master(asked: &Asked<'_>, observed: &Observed) -> Option<Member> {
     let sets: Vec<_> = sets.collect();
     let not_serving = observed.in_trouble(valid, user, asked.list?);
     let candidates = candidates(observed, &sets, asked.list?);
-    let next = roll::next(&candidates, |seen| {
+    let next = roll::next(valid, &candidates, |seen| {
         !not_serving.contains_key(&seen.member.pod_name(&valid.name))
     });
     next.map(|next| next.seen.member)
@@ -345,16 +392,17 @@ fn address<'a>(valid: &Valid, seen: &'a Seen) -> Option<&'a str> {
 
 fn set_plan(asked: &Asked<'_>, seen: &Seen, ip: &str, stage: Option<&str>) -> SetPlan {
     let Asked { valid, user, list } = *asked;
-    let noted = |at: &str| {
-        // A set that is being made anew around its pod remembers nothing, the pod does.
-        let set = seen.set.as_deref().map(ResourceExt::annotations);
-        set.or(seen.pod.as_deref().map(ResourceExt::annotations))?.get(at)
-    };
-    let before = noted(RESTARTED_AT);
+    // A set that is being made anew around its pod remembers nothing, the pod does.
+    let live = seen.set.as_deref().map(ResourceExt::annotations);
+    let noted = live.or(seen.pod.as_deref().map(ResourceExt::annotations));
+    let before = noted.and_then(|noted| noted.get(RESTARTED_AT));
+    let live_keys = live::remembered(user, &live::removed(user, seen));
     let kept = Kept {
         stage,
         restarted_at: valid.restarted_at.as_ref().or(before).map(String::as_str),
         volume: data_volume(seen),
+        live_keys: live_keys.as_deref(),
+        before: noted,
     };
     let mut desired = children::broker_set(valid, user, seen.member, ip, kept);
     if let Some(live) = seen.set.as_deref() {

@@ -1,7 +1,8 @@
 //! Restarting brokers to carry out a change: one pod at a time in the whole `Broker`, replicas before their master, and never on
 //! a guess. What is not known is waited for.
 //!
-//! A master is restarted only if its store survives. Where each of its topics can be written to elsewhere it is fenced first:
+//! A master whose store does not survive is restarted only when nobody misses anything of it ([`volatile`]), and before its
+//! replicas, which are emptied with it. Where each of its topics can be written to elsewhere it is fenced first:
 //! name servers show it read-only, producers go to the other groups, and its replicas have every message when it stops.
 
 use std::collections::BTreeMap;
@@ -11,16 +12,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::observe::{Observed, Seen};
 use super::valid::{Member, Valid};
+use super::volatile::{self, Store};
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_topic};
 use crate::admin::{Admin, TopicConfig, perm};
 use crate::api::RolloutStatus;
+use crate::context::Context;
+use crate::error::Error;
 use crate::k8s::pod;
 use crate::workload::claims::Claims;
 use crate::workload::set::{self, Verdict};
-use crate::workload::storage::Medium;
 
 /// How long producers are given to learn that a group is read-only: they ask name servers every 30 s.
-const ROUTES: i64 = 30;
+pub(super) const ROUTES: i64 = 30;
 /// How far a replica may be behind a master that goes on taking messages, in bytes.
 const BEHIND: i64 = 1024 * 1024;
 
@@ -29,6 +32,8 @@ const BEHIND: i64 = 1024 * 1024;
 pub enum Outdated {
     /// Its StatefulSet is not yet what the spec asks for.
     Set,
+    /// Its StatefulSet is, and Kubernetes has not taken note of that yet.
+    Unseen,
     /// Its StatefulSet is, and its pod was made before.
     Pod,
     /// Its process does not take a new list of name servers without a restart.
@@ -55,8 +60,21 @@ pub enum Roll {
         /// What for, and what the user can do.
         message: String,
     },
+    /// A master is to be restarted, and waits until nothing would be lost with its store.
+    Drains {
+        /// Which one.
+        member: Member,
+        /// What for, in words.
+        gate: String,
+        /// Why it waits, and what the user can do.
+        would_lose: String,
+    },
+    /// The topics and groups of a master whose store goes with its pod are noted now.
+    Note(Member),
     /// One is written, or its pod replaced, now.
     Restart(Member),
+    /// A master with a new store has everything again that it is to have.
+    Refilled(Member),
 }
 
 /// What is known of the topics of the master that is to be restarted next.
@@ -65,8 +83,10 @@ pub struct Topics {
     /// Whether each of its users' topics that can be written to can be written to on another master too; none if it has no
     /// such topic.
     pub elsewhere: Option<bool>,
-    /// Whether every name server shows all of them read-only on this master.
+    /// Whether no name server sends producers of them to this master.
     pub fenced: bool,
+    /// What was seen of its store, where that goes with its pod.
+    pub store: Option<Store>,
 }
 
 /// One broker and what is wrong with it.
@@ -91,23 +111,31 @@ pub fn outdated(verdict: Verdict, seen: &Seen, list: &str) -> Option<Outdated> {
     let pod = seen.pod.as_deref().filter(|pod| !pod::deleting(pod))?;
     let status = live.status.as_ref()?;
     let newest = status.update_revision.as_deref()?;
-    let current = status.observed_generation >= live.metadata.generation;
-    if current && pod::revision(pod).is_some_and(|revision| revision != newest) {
+    if status.observed_generation < live.metadata.generation {
+        return Some(Outdated::Unseen);
+    }
+    if pod::revision(pod).is_some_and(|revision| revision != newest) {
         return Some(Outdated::Pod);
     }
     let facts = seen.facts.as_ref()?;
     (facts.misses(list) && !facts.takes_name_servers_live()).then_some(Outdated::Process)
 }
 
-/// The broker that is restarted next: one that does not serve anyway, else by group, replicas first.
+/// The broker that is restarted next: one that does not serve anyway, else by group, replicas first; masters first where
+/// their stores go with their pods.
 #[must_use]
-pub fn next<'a>(candidates: &[Candidate<'a>], serves: impl Fn(&Seen) -> bool) -> Option<Candidate<'a>> {
+pub fn next<'a>(
+    valid: &Valid,
+    candidates: &[Candidate<'a>],
+    serves: impl Fn(&Seen) -> bool,
+) -> Option<Candidate<'a>> {
+    let masters_first = volatile::place(valid).is_some();
     let order = |candidate: &&Candidate<'a>| {
         let member = candidate.seen.member;
         (
             serves(candidate.seen),
             member.group,
-            member.is_master(),
+            member.is_master() != masters_first,
             -member.replica,
         )
     };
@@ -136,14 +164,21 @@ pub struct Known<'a> {
 pub fn step(known: &Known<'_>) -> (Roll, Option<RolloutStatus>) {
     let memory = known.valid.rollout.clone();
     let serves = |seen: &Seen| !known.not_serving.contains_key(&known.pod(seen));
+    if let Some(step) = volatile::refilling(known, memory.as_ref()) {
+        return step;
+    }
     if let Some(wait) = known.unfinished(memory.as_ref()) {
         return (wait, memory);
     }
-    let Some(next) = next(known.candidates, serves) else {
+    let Some(next) = next(known.valid, known.candidates, serves) else {
         return (Roll::Done, None);
     };
     let member = next.seen.member;
     let wait = |gate: String| Roll::Wait { member, gate };
+    if next.why == Outdated::Unseen {
+        let gate = "Kubernetes has to take note of its StatefulSet".to_owned();
+        return (wait(gate), memory);
+    }
     if let Some((pod, why)) = known.other_trouble(next.seen) {
         return (wait(format!("{pod} has to serve first: {why}")), None);
     }
@@ -157,18 +192,26 @@ pub fn step(known: &Known<'_>) -> (Roll, Option<RolloutStatus>) {
     if !serves(next.seen) && !next.seen.pod_ready() {
         return (Roll::Restart(member), None);
     }
+    if next.seen.facts.is_none() {
+        let why = known.not_serving.get(&known.pod(next.seen));
+        let why = why.map_or("it was not asked", String::as_str);
+        return (
+            wait(format!("its pod is ready and it does not answer: {why}")),
+            memory,
+        );
+    }
     if !member.is_master() {
         let gate = known.behind(None, BEHIND);
         return (gate.map_or(Roll::Restart(member), wait), None);
     }
-    if let Some(held) = known.loses_its_store(next.seen) {
-        return (held, None);
+    if volatile::place(known.valid).is_some() {
+        return volatile::emptying(known, next.seen, memory);
     }
     known.master(next.seen, memory)
 }
 
 impl Known<'_> {
-    fn pod(&self, seen: &Seen) -> String {
+    pub(super) fn pod(&self, seen: &Seen) -> String {
         seen.member.pod_name(&self.valid.name)
     }
 
@@ -198,7 +241,7 @@ impl Known<'_> {
     }
 
     /// Another broker that does not serve.
-    fn other_trouble(&self, next: &Seen) -> Option<(&str, &str)> {
+    pub(super) fn other_trouble(&self, next: &Seen) -> Option<(&str, &str)> {
         let own = self.pod(next);
         let mut others = self.not_serving.iter().filter(|(pod, _)| **pod != own);
         others.next().map(|(pod, why)| (pod.as_str(), why.as_str()))
@@ -235,29 +278,6 @@ impl Known<'_> {
                 self.pod(next.seen)
             ),
         }
-    }
-
-    /// Why a restart of this master would lose messages, unless the user accepted that.
-    fn loses_its_store(&self, master: &Seen) -> Option<Roll> {
-        let pod = self.pod(master);
-        let where_ = match &self.valid.storage.medium {
-            Medium::Claims(_) => return None,
-            Medium::HostPath(_) if self.valid.is_pinned() => return None,
-            Medium::HostPath(_) => {
-                "on the disk of a node that the spec does not pin it to (spec.nodeSelector)"
-            }
-            Medium::EmptyDir => "in an emptyDir, which goes with its pod",
-        };
-        if self.valid.accepts_loss.as_deref() == Some(pod.as_str()) {
-            return None;
-        }
-        Some(Roll::Held {
-            reason: "StoreWouldBeLost",
-            message: format!(
-                "{pod} takes a change only with a restart, and its messages are {where_}: what is not consumed would be lost; \
-                 annotate the Broker with rocketmq.apache.org/accept-loss={pod} to go on, or undo the change"
-            ),
-        })
     }
 
     /// Why replicas of a group, or of all, are too far behind their master, or cannot be compared.
@@ -302,7 +322,7 @@ impl Known<'_> {
             .filter(|memory| memory.pod == pod)
             .unwrap_or(RolloutStatus {
                 pod,
-                fenced_since: None,
+                ..RolloutStatus::default()
             });
         let said = seen.facts.as_ref().and_then(super::observe::Facts::fenced);
         if said != Some(true) || !topics.fenced {
@@ -328,20 +348,43 @@ impl Known<'_> {
 }
 
 /// Where the commit log of a broker ends, if that is known.
-fn end_of(seen: Option<&Seen>) -> Option<i64> {
+pub(super) fn end_of(seen: Option<&Seen>) -> Option<i64> {
     seen?.facts.as_ref()?.runtime.commit_log_max_offset()
+}
+
+/// Reads what decides how a master is restarted, and when: its topics, and its store where that goes with its pod. The outer
+/// error is one of Kubernetes.
+pub async fn read(
+    valid: &Valid,
+    observed: &Observed,
+    master: Member,
+    (ctx, admin): (&Context, &dyn Admin),
+) -> Result<Result<Topics, String>, Error> {
+    let is_emptied = volatile::emptied(observed).is_some_and(|seen| seen.member == master);
+    let store = if is_emptied || volatile::place(valid).is_some() {
+        volatile::look(valid, observed, master, (ctx, admin)).await?
+    } else {
+        None
+    };
+    let topics = if is_emptied {
+        Ok(Topics::default())
+    } else {
+        topics(valid, observed, master, admin).await
+    };
+    Ok(topics.map(|topics| Topics { store, ..topics }))
 }
 
 /// Reads what decides whether a master may be fenced: its users' topics, those of the other masters, and what name servers
 /// show. With one group there is nowhere else.
-pub async fn read(
+async fn topics(
     valid: &Valid,
     observed: &Observed,
     master: Member,
     admin: &dyn Admin,
 ) -> Result<Topics, String> {
     // One that no name server lists cannot be shown as read-only, and nobody new finds it.
-    if valid.shape.groups < 2 || !observed.may_be_listed(valid, master) {
+    let nowhere = valid.shape.groups < 2 && volatile::place(valid).is_none();
+    if nowhere || !observed.may_be_listed(valid, master) {
         return Ok(Topics::default());
     }
     let masters = observed.members.iter().filter(|seen| seen.member.is_master());
@@ -374,6 +417,7 @@ pub async fn read(
     Ok(Topics {
         elsewhere: Some(elsewhere),
         fenced: shown_read_only(observed, &broker, &sample.name, admin).await?,
+        store: None,
     })
 }
 
@@ -381,8 +425,8 @@ fn is_users(topic: &str, cluster: &str, broker: &str) -> bool {
     !is_system_topic(topic, cluster, broker) && !is_retry_topic(topic) && !is_dead_letter_topic(topic)
 }
 
-/// Whether every name server shows a topic read-only on that broker. A broker registers all of its topics at once, so one
-/// tells of all.
+/// Whether no name server sends producers of a topic to that broker: it shows it read-only, or does not know of it. A broker
+/// registers all of its topics at once, so one tells of all.
 async fn shown_read_only(
     observed: &Observed,
     broker: &str,
@@ -397,7 +441,11 @@ async fn shown_read_only(
             .ok_or_else(|| format!("{} has no address", view.name))?;
         let route = admin.route(address, topic).await.map_err(|err| err.to_string())?;
         let shown = route.and_then(|mut route| route.brokers.remove(broker));
-        all &= shown.is_some_and(|shown| !shown.queues.is_writable());
+        all &= shown.is_none_or(|shown| !shown.queues.is_writable());
     }
     Ok(all)
 }
+
+#[cfg(test)]
+#[path = "roll_properties.rs"]
+mod properties;

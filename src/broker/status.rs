@@ -206,7 +206,7 @@ fn ready(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says {
             format!("{serve} of {all} brokers serve; {}", some_of(waiting)),
         );
     }
-    if let Roll::Wait { .. } | Roll::Restart(_) = &seen.plan.roll {
+    if !matches!(seen.plan.roll, Roll::Done | Roll::Held { .. }) {
         return Says::no(
             "RollingRestart",
             format!(
@@ -296,6 +296,10 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
     if let Some(push) = seen.plan.pushes.first() {
         let keys: Vec<_> = push.changes.keys().map(String::as_str).collect();
         let pod = push.member.pod_name(&valid.name);
+        if seen.plan.drifted {
+            let words = format!("{pod} was changed by hand: {} are put back", keys.join(", "));
+            return Says::yes("Drift", words);
+        }
         return Says::yes(
             "Telling",
             format!("telling {} of running brokers, {pod} among them", keys.join(", ")),
@@ -349,8 +353,10 @@ fn rolling(valid: &Valid, plan: &Plan) -> Option<Says> {
     let (member, what) = match &plan.roll {
         Roll::Done => return None,
         Roll::Held { reason, message } => return Some(Says::no(reason, message)),
-        Roll::Wait { member, gate } => (member, format!("waits: {gate}")),
+        Roll::Wait { member, gate } | Roll::Drains { member, gate, .. } => (member, format!("waits: {gate}")),
+        Roll::Note(member) => (member, "is restarted once its topics are noted".to_owned()),
         Roll::Restart(member) => (member, "is restarted".to_owned()),
+        Roll::Refilled(member) => (member, "has its topics again and takes messages".to_owned()),
     };
     let pod = member.pod_name(&valid.name);
     Some(Says::yes(
@@ -418,6 +424,9 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
     }
     if let Roll::Held { reason, message } = &seen.plan.roll {
         return Says::yes(reason, message);
+    }
+    if let Roll::Drains { gate, would_lose, .. } = &seen.plan.roll {
+        return Says::yes("StoreWouldBeLost", format!("{gate}; {would_lose}"));
     }
     if let Some((reason, message)) = seen
         .plan

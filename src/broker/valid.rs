@@ -140,8 +140,6 @@ pub struct Valid {
     pub told: Option<String>,
     /// Whether its status said Ready when it was last written.
     pub was_ready: bool,
-    /// Whether that status speaks of this very spec.
-    pub is_observed: bool,
     /// When it was made.
     pub created: Option<Time>,
     /// What the user switched by annotation.
@@ -216,8 +214,6 @@ impl Valid {
             was_ready: status.is_some_and(|status| {
                 conditions::find(&status.conditions, READY).is_some_and(|ready| ready.status == "True")
             }),
-            is_observed: status
-                .is_some_and(|status| status.observed_generation == broker.metadata.generation),
             created: broker.creation_timestamp(),
             switches: Switches::of(broker.annotations()),
             rollout: status.and_then(|status| status.rollout.clone()),

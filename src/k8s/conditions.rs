@@ -1,4 +1,4 @@
-//! Status conditions: the four that both kinds have, and how one is set without touching what did not change.
+//! Status conditions: those that the kinds have, and how one is set without touching what did not change.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -10,6 +10,9 @@ pub const PROGRESSING: &str = "Progressing";
 pub const DEGRADED: &str = "Degraded";
 /// Whether the configuration is taken as it was written.
 pub const CONFIG_ACCEPTED: &str = "ConfigAccepted";
+
+/// Whether something that is done once is done.
+pub const COMPLETE: &str = "Complete";
 
 /// The longest message the API server accepts in a condition.
 const MESSAGE_LIMIT: usize = 32_000;

@@ -40,6 +40,17 @@ pub const RENEWED: &str = "renewed";
 /// Annotation on a pod template: the hash of the configuration its pods start with, so that a change of it is a
 /// change of the template.
 pub const CONFIG_HASH: &str = "rocketmq.apache.org/config-hash";
+/// Annotation on a broker's StatefulSet: the hash of what its configuration says but for what running brokers take; as
+/// long as it stays the same [`CONFIG_HASH`] does too.
+pub const RESTART_HASH: &str = "rocketmq.apache.org/restart-config-hash";
+/// Annotation on a broker's StatefulSet: the keys that its user set and running brokers take, `a,b`.
+pub const LIVE_KEYS: &str = "rocketmq.apache.org/live-keys";
+/// Annotation on a StatefulSet: what its pods use of ConfigMaps and Secrets, a hash for each.
+pub const CONTENT: &str = "rocketmq.apache.org/content";
+/// Annotation on a StatefulSet and its pod template, once what its pods use changed: the hash of [`CONTENT`] then.
+pub const CONTENT_HASH: &str = "rocketmq.apache.org/content-hash";
+/// Annotation on the ConfigMap that holds `NAMESRV_ADDR`: the hash of what running brokers are to take.
+pub const LIVE_HASH: &str = "rocketmq.apache.org/live-hash";
 /// Annotation on the ConfigMap that holds `NAMESRV_ADDR`: the same list, readable from metadata alone.
 pub const NAME_SERVERS: &str = "rocketmq.apache.org/name-servers";
 /// Annotation on a broker's StatefulSet: the address of its Service that the broker advertises, so that a Service that
@@ -49,6 +60,10 @@ pub const ADVERTISED: &str = "rocketmq.apache.org/advertised-address";
 pub const STAGE: &str = "rocketmq.apache.org/stage";
 /// The value of [`STAGE`] while topics and subscription groups are copied to a new group.
 pub const OPENING: &str = "opening";
+/// Annotation on the ConfigMap of a master's topics and groups: the UID of the pod that had them.
+pub const STORE_OF: &str = "rocketmq.apache.org/store-of";
+/// Annotation on that ConfigMap: the hash of what it holds.
+pub const TABLES_HASH: &str = "rocketmq.apache.org/tables-hash";
 /// Annotation of users on a custom resource: `"true"` stops every write but that of the status.
 pub const PAUSED: &str = "rocketmq.apache.org/paused";
 /// Annotation of users on a `Broker`: the pod that may be restarted though what is not consumed is lost with it.

@@ -44,6 +44,15 @@ pub fn ip(pod: &Pod) -> Option<&str> {
         .filter(|ip| !ip.is_empty())
 }
 
+/// The port of that name that a container of the pod opens.
+#[must_use]
+pub fn port(pod: &Pod, name: &str) -> Option<i32> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+    let found = ports.find(|port| port.name.as_deref() == Some(name));
+    found.map(|port| port.container_port)
+}
+
 /// The revision of the template that the pod was made from.
 #[must_use]
 pub fn revision(pod: &Pod) -> Option<&str> {

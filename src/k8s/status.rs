@@ -50,6 +50,32 @@ where
     Ok(true)
 }
 
+/// Writes `next` as the status of `object` if nobody changed it since this version of it, and gives it as it is then.
+/// Else it fails as a conflict: for what is decided from the status itself.
+pub async fn write_over<K, S>(ctx: &Context, object: &K, next: &S) -> Result<K, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize,
+{
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let patch = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
+        "metadata": {"name": name, "uid": object.uid(), "resourceVersion": object.resource_version()},
+        "status": next,
+    });
+    Api::<K>::namespaced(ctx.client.clone(), &namespace)
+        .patch_status(
+            &name,
+            &PatchParams::apply(FIELD_MANAGER).force(),
+            &Patch::Apply(&patch),
+        )
+        .await
+        .map_err(Error::kube(format!(
+            "write the status of {} {namespace}/{name}",
+            K::kind(&())
+        )))
+}
+
 /// Publishes an event for every condition whose status or reason changed. Best effort: an event that cannot be
 /// published is logged and fails nothing.
 pub async fn announce<K>(ctx: &Context, object: &K, before: &[Condition], after: &[Condition])
@@ -71,11 +97,13 @@ fn event(before: Option<&Condition>, after: &Condition) -> Option<Event> {
     let holds = after.status == "True";
     let type_ = match after.type_.as_str() {
         _ if same => return None,
-        conditions::READY | conditions::PROGRESSING if holds => EventType::Normal,
+        conditions::READY | conditions::PROGRESSING | conditions::COMPLETE if holds => EventType::Normal,
         conditions::READY if before.is_some_and(|before| before.status == "True") => EventType::Warning,
         conditions::DEGRADED if holds => EventType::Warning,
         conditions::DEGRADED if before.is_some_and(|before| before.status == "True") => EventType::Normal,
         conditions::CONFIG_ACCEPTED if !holds => EventType::Warning,
+        // It had begun, and it will not come to its end.
+        conditions::COMPLETE if before.is_some() => EventType::Warning,
         _ => return None,
     };
     Some(Event {

@@ -11,6 +11,7 @@ use super::{PORT, headless_name};
 use crate::api::DnsPolicy;
 use crate::k8s::labels::{self, Component, Labels};
 use crate::k8s::service;
+use crate::workload::content::Noted;
 use crate::workload::fields::PodFields;
 use crate::workload::template::{Role, template};
 use crate::workload::{GO_LOGS_PATH, LOGS_PATH, NAMESRV_PATH, START_SCRIPT, START_SCRIPT_KEY, env, set};
@@ -78,12 +79,16 @@ pub fn disruption_budget(valid: &Valid) -> PodDisruptionBudget {
 
 /// The StatefulSet of all name servers, of which `replicas` run. `restarted_at` goes into the pod template, so that a new
 /// value is a new template; beside it onto the set, where it is found again when the user has taken it away: that alone
-/// restarts nothing.
+/// restarts nothing. So does the mark of what pods use.
 #[must_use]
-pub fn stateful_set(valid: &Valid, replicas: i32, restarted_at: Option<&str>) -> StatefulSet {
-    let restart: Labels = restarted_at
-        .map(|at| (labels::RESTARTED_AT.to_owned(), at.to_owned()))
+pub fn stateful_set(valid: &Valid, replicas: i32, restarted_at: Option<&str>, noted: &Noted) -> StatefulSet {
+    let marks = [
+        (labels::RESTARTED_AT, restarted_at),
+        (labels::CONTENT_HASH, noted.mark.as_deref()),
+    ];
+    let marks: Labels = marks
         .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())))
         .collect();
     let fields = PodFields::from(&valid.spec);
     let mut pod_labels = own_labels(valid);
@@ -99,7 +104,7 @@ pub fn stateful_set(valid: &Valid, replicas: i32, restarted_at: Option<&str>) ->
         start_config_map: start_script_name(valid),
         image_command: valid.switches.image_command,
         labels: pod_labels,
-        annotations: restart.clone(),
+        annotations: marks.clone(),
         spread: selector(valid),
         ports: PORTS.to_vec(),
         env: vec![env::field("POD_IP", "status.podIP")],
@@ -121,7 +126,12 @@ pub fn stateful_set(valid: &Valid, replicas: i32, restarted_at: Option<&str>) ->
         retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
     };
     let mut set = set::stateful_set(&valid.target, shape, &valid.storage, template);
-    set.metadata.annotations.get_or_insert_default().extend(restart);
+    let contents = noted
+        .contents
+        .clone()
+        .map(|text| (labels::CONTENT.to_owned(), text));
+    let annotations = set.metadata.annotations.get_or_insert_default();
+    annotations.extend(marks.into_iter().chain(contents));
     set
 }
 

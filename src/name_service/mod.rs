@@ -59,7 +59,7 @@ pub async fn reconcile(service: Arc<NameService>, ctx: Arc<Context>) -> Result<A
         Ok(valid) => valid,
         Err(why) => return reject(&service, &why, &ctx).await,
     };
-    let observed = observe::observe(&valid, &ctx).await;
+    let observed = observe::observe(&valid, &ctx).await?;
     let plan = plan::plan(&valid, &observed);
     let mut current = service.status.clone();
     let done = if valid.switches.paused {

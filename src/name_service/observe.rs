@@ -14,7 +14,10 @@ use super::valid::Valid;
 use super::{PORT, addresses};
 use crate::admin::{self, ClusterInfo, ORDER_TOPICS};
 use crate::context::{self, Context};
+use crate::error::Error;
 use crate::k8s::pod;
+use crate::workload::content::{self, Contents};
+use crate::workload::fields::PodFields;
 
 /// More pods than any set of name servers has.
 const MOST: i32 = 1000;
@@ -30,6 +33,8 @@ pub struct Observed {
     pub orphans: i32,
     /// The Brokers that run with them.
     pub users: Vec<User>,
+    /// What pods use of the user's ConfigMaps and Secrets.
+    pub contents: Contents,
 }
 
 /// One name server as it is.
@@ -77,8 +82,8 @@ impl Observed {
     }
 }
 
-/// Looks at everything, without writing and without waiting longer than the client's own deadlines.
-pub async fn observe(valid: &Valid, ctx: &Context) -> Observed {
+/// Looks at everything; an error if what Kubernetes holds cannot be read. It writes nothing, and does it without waiting longer than the client's own deadlines.
+pub async fn observe(valid: &Valid, ctx: &Context) -> Result<Observed, Error> {
     let namespace = valid.target.namespace.as_str();
     let set = context::get(&ctx.stores.stateful_sets, namespace, &valid.name)
         .filter(|set| valid.target.owns(&set.metadata));
@@ -102,12 +107,13 @@ pub async fn observe(valid: &Valid, ctx: &Context) -> Observed {
         set: set.clone(),
         members: Vec::new(),
         users: using(valid, ctx),
+        contents: content::read(&valid.target, &PodFields::from(&valid.spec), None, ctx).await?,
     };
     let all = valid.asked.max(observed.replicas().unwrap_or(0));
     let members = (0..all).zip(pods(all));
     let members = members.map(|(ordinal, pod)| seen(valid.pod_name(ordinal), pod, ctx));
     observed.members = join_all(members.collect::<Vec<_>>()).await;
-    observed
+    Ok(observed)
 }
 
 fn using(valid: &Valid, ctx: &Context) -> Vec<User> {

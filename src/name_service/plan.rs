@@ -16,6 +16,7 @@ use super::valid::Valid;
 use super::{PORT, children, stable_names};
 use crate::k8s::labels::RESTARTED_AT;
 use crate::workload::claims::{self, Claims};
+use crate::workload::content;
 use crate::workload::set::{self, Verdict};
 
 /// What one reconcile does beside keeping Services, the start script and the disruption budget.
@@ -102,12 +103,17 @@ pub fn plan(valid: &Valid, observed: &Observed) -> Plan {
     let (replicas, scaling_in) = replicas(valid, observed);
     // A set that is being made anew around its pods remembers nothing, the pods do.
     let pod = observed.members.first().and_then(|seen| seen.pod.as_deref());
-    let kept = live
+    let noted = live
         .map(ResourceExt::annotations)
-        .or(pod.map(ResourceExt::annotations))
-        .and_then(|noted| noted.get(RESTARTED_AT));
+        .or(pod.map(ResourceExt::annotations));
+    let kept = noted.and_then(|noted| noted.get(RESTARTED_AT));
     let restarted_at = valid.restarted_at.as_ref().or(kept);
-    let mut set = children::stateful_set(valid, replicas, restarted_at.map(String::as_str));
+    let mut set = children::stateful_set(
+        valid,
+        replicas,
+        restarted_at.map(String::as_str),
+        &content::noted(noted, &observed.contents),
+    );
     if let Some(live) = live {
         claims::keep_words(&mut set, live);
     }

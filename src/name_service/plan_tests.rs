@@ -13,6 +13,7 @@ use super::valid::Valid;
 use super::{children, stable_names};
 use crate::admin::{BrokerData, ClusterInfo};
 use crate::api::NameService;
+use crate::workload::content::{Contents, Noted};
 use crate::workload::set;
 
 /// A NameService that asks for `asked`, of which `published` are told to brokers and those at `served` served.
@@ -28,13 +29,14 @@ fn asked(asked: i32, published: i32, served: &[&str]) -> Valid {
 
 /// What runs as `valid` wants it, with so many replicas, of revision `new`.
 fn running(valid: &Valid, replicas: i32, members: Vec<Seen>) -> Observed {
-    let mut set = children::stateful_set(valid, replicas, None);
+    let mut set = children::stateful_set(valid, replicas, None, &Noted::default());
     set.status = serde_json::from_value(json!({"replicas": replicas, "updateRevision": "new"})).unwrap();
     Observed {
         set: Some(Arc::new(set)),
         members,
         orphans: 0,
         users: vec![],
+        contents: Contents::new(),
     }
 }
 
@@ -187,7 +189,7 @@ fn nothing_restarts_before_kubernetes_has_taken_note_of_the_set_or_while_it_is_w
 fn scaling_and_the_fate_of_claims_change_no_intent_and_all_else_does() {
     let valid = asked(2, 2, &BOTH);
     let intent = |valid: &Valid, replicas| {
-        let set = children::stateful_set(valid, replicas, None);
+        let set = children::stateful_set(valid, replicas, None, &Noted::default());
         set::intent(&set).unwrap().to_owned()
     };
     let mut kept = valid.clone();
@@ -198,7 +200,7 @@ fn scaling_and_the_fate_of_claims_change_no_intent_and_all_else_does() {
     let mut changed = valid.clone();
     changed.spec.jvm_options = Some("-Xmx1g".to_owned());
     assert_ne!(intent(&valid, 2), intent(&changed, 2));
-    let wished = children::stateful_set(&valid, 2, Some("today"));
+    let wished = children::stateful_set(&valid, 2, Some("today"), &Noted::default());
     assert_ne!(set::intent(&wished).unwrap(), intent(&valid, 2));
 }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     NameService,
     /// A set of broker groups, ours.
     Broker,
+    /// A topic that moves, ours.
+    TopicTransfer,
     /// `apps/v1`.
     StatefulSet,
     /// `v1`.
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Self::NameService => "NameService",
             Self::Broker => "Broker",
+            Self::TopicTransfer => "TopicTransfer",
             Self::StatefulSet => "StatefulSet",
             Self::Pod => "Pod",
             Self::Service => "Service",

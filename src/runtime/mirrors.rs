@@ -10,7 +10,7 @@ use super::metrics::{Kind, Metrics};
 use super::prune;
 use super::streams::{Change, Keep, Select, Watches, cache};
 use super::triggers::Triggers;
-use crate::api::{Broker, NameService};
+use crate::api::{Broker, NameService, TopicTransfer};
 use crate::context::Stores;
 use crate::settings::Scope;
 
@@ -20,6 +20,7 @@ pub(super) struct Mirrors {
     pub(super) stores: Stores,
     pub(super) due_name_services: UnboundedReceiver<ObjectRef<NameService>>,
     pub(super) due_brokers: UnboundedReceiver<ObjectRef<Broker>>,
+    pub(super) due_topic_transfers: UnboundedReceiver<ObjectRef<TopicTransfer>>,
 }
 
 impl Mirrors {
@@ -32,13 +33,13 @@ impl Mirrors {
 
         let (name_services, name_services_end) = cache();
         let (brokers, brokers_end) = cache();
+        let (topic_transfers, topic_transfers_end) = cache();
         let (stateful_sets, stateful_sets_end) = cache();
         let (pods, pods_end) = cache();
         let (services, services_end) = cache();
         let (config_maps, config_maps_end) = cache();
         let (disruption_budgets, disruption_budgets_end) = cache();
-        let (triggers, due_name_services, due_brokers) =
-            Triggers::new(name_services.clone(), brokers.clone());
+        let (triggers, due) = Triggers::new(name_services.clone(), brokers.clone(), topic_transfers.clone());
 
         let mut watches = Watches::new(client.clone(), scope.clone(), metrics.clone());
         let on = triggers.clone();
@@ -47,6 +48,9 @@ impl Mirrors {
         let on = triggers.clone();
         let kept = keep(prune::metadata, move |change| on.broker(change));
         watches.mirror_guarded(Kind::Broker, brokers_end, kept);
+        let on = triggers.clone();
+        let kept = keep(prune::metadata, move |change| on.topic_transfer(change));
+        watches.mirror_guarded(Kind::TopicTransfer, topic_transfers_end, kept);
         let on = triggers.clone();
         let kept = keep(prune::stateful_set, move |change| on.owned(change));
         watches.mirror(Kind::StatefulSet, Select::Everything, stateful_sets_end, kept);
@@ -65,6 +69,7 @@ impl Mirrors {
         let stores = Stores {
             name_services,
             brokers,
+            topic_transfers,
             stateful_sets,
             pods,
             services,
@@ -74,8 +79,9 @@ impl Mirrors {
         Self {
             watches,
             stores,
-            due_name_services,
-            due_brokers,
+            due_name_services: due.name_services,
+            due_brokers: due.brokers,
+            due_topic_transfers: due.topic_transfers,
         }
     }
 }

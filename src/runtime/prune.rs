@@ -31,7 +31,7 @@ pub fn stateful_set(set: &mut StatefulSet) {
     }
 }
 
-/// Keeps of the spec the node, the images, the claims and whether it has a name, of the annotations ours, and the status.
+/// Keeps of the spec the node, the images, the ports, the claims and whether it has a name, of the annotations ours, and the status.
 pub fn pod(pod: &mut Pod) {
     metadata(pod);
     keep_our_annotations(&mut pod.metadata);
@@ -40,8 +40,8 @@ pub fn pod(pod: &mut Pod) {
             node_name: spec.node_name,
             subdomain: spec.subdomain,
             volumes: spec.volumes.map(claims),
-            init_containers: spec.init_containers.map(images),
-            containers: images(spec.containers),
+            init_containers: spec.init_containers.map(outlines),
+            containers: outlines(spec.containers),
             ..PodSpec::default()
         });
     }
@@ -59,13 +59,16 @@ fn claims(volumes: Vec<Volume>) -> Vec<Volume> {
     volumes.into_iter().filter(claim).collect()
 }
 
-fn images(containers: Vec<Container>) -> Vec<Container> {
-    let image = |Container { name, image, .. }| Container {
+fn outlines(containers: Vec<Container>) -> Vec<Container> {
+    let outline = |Container {
+                       name, image, ports, ..
+                   }| Container {
         name,
         image,
+        ports,
         ..Container::default()
     };
-    containers.into_iter().map(image).collect()
+    containers.into_iter().map(outline).collect()
 }
 
 fn container_status(status: &mut ContainerStatus) {
@@ -143,13 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_keeps_its_node_its_images_and_its_status() {
+    fn a_pod_keeps_its_node_its_images_its_ports_and_its_status() {
         let mut kept: Pod = read(json!({
             "metadata": heavy_metadata(),
             "spec": {
                 "nodeName": "node-1",
                 "initContainers": [{"name": "own", "image": "i", "command": ["chown"]}],
-                "containers": [{"name": "broker", "image": "i", "env": [{"name": "A", "value": "b"}]}],
+                "containers": [{
+                    "name": "broker", "image": "i", "env": [{"name": "A", "value": "b"}],
+                    "ports": [{"name": "main", "containerPort": 10911}],
+                }],
                 "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-x"}}, {"name": "config"}],
             },
             "status": {
@@ -169,7 +175,9 @@ mod tests {
             "spec": {
                 "nodeName": "node-1",
                 "initContainers": [{"name": "own", "image": "i"}],
-                "containers": [{"name": "broker", "image": "i"}],
+                "containers": [
+                    {"name": "broker", "image": "i", "ports": [{"name": "main", "containerPort": 10911}]},
+                ],
                 "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-x"}}],
             },
             "status": {

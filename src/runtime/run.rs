@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use ::http::HeaderValue;
 use ::http::header::USER_AGENT;
-use futures::future::join;
+use futures::future::join3;
+use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::{Client, CustomResourceExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
@@ -26,11 +26,11 @@ use super::metrics::{Kind, Metrics};
 use super::mirrors::Mirrors;
 use super::reconciler::Reconciler;
 use crate::admin::Admin;
-use crate::api::{self, Broker, NameService};
-use crate::broker::Texts;
+use crate::api;
 use crate::context::{Context, Stores};
 use crate::k8s::Applied;
 use crate::settings;
+use crate::workload::texts::Texts;
 
 /// How long reconciles in flight may take to finish when the process is told to stop; less than the 30 s after
 /// which Kubernetes kills it.
@@ -257,9 +257,8 @@ impl Operator {
             };
             let missing = served.map(|served| {
                 let absent = |plural: &String| !served.contains(plural);
-                let names = [NameService::crd(), Broker::crd()].map(|crd| crd.spec.names.plural);
+                let names = api::crds().into_iter().map(|crd| crd.spec.names.plural);
                 names
-                    .into_iter()
                     .filter(absent)
                     .map(|plural| format!("{plural}.{}", api::GROUP))
                     .collect::<Vec<_>>()
@@ -281,6 +280,7 @@ impl Operator {
             stores,
             due_name_services,
             due_brokers,
+            due_topic_transfers,
         } = Mirrors::start(&self.clients.watches, scope, &self.metrics);
         let mut missing = watches.missing();
         let mut ended = pin!(watches.ended());
@@ -302,8 +302,9 @@ impl Operator {
         }
         self.readiness.set(Phase::Reconciling);
         let (name_services, brokers) = (stores.name_services.clone(), stores.brokers.clone());
+        let topic_transfers = stores.topic_transfers.clone();
         let context = Arc::new(self.context(stores));
-        let work = join(
+        let work = join3(
             Reconciler {
                 kind: Kind::NameService,
                 store: name_services,
@@ -315,7 +316,13 @@ impl Operator {
                 store: brokers,
                 due: due_brokers,
             }
-            .run(crate::broker::reconcile, context, stop.clone()),
+            .run(crate::broker::reconcile, context.clone(), stop.clone()),
+            Reconciler {
+                kind: Kind::TopicTransfer,
+                store: topic_transfers,
+                due: due_topic_transfers,
+            }
+            .run(crate::topic_transfer::reconcile, context, stop.clone()),
         );
         let drained = async {
             stop.cancelled().await;

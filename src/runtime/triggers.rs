@@ -1,4 +1,4 @@
-//! Which `Broker` or `NameService` to reconcile when something changed. All of it is a function of what changed and
+//! Which `Broker`, `NameService` or `TopicTransfer` to reconcile when something changed. All of it is a function of what changed and
 //! of the caches.
 
 use std::fmt::Debug;
@@ -10,14 +10,22 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 
 use super::streams::Change;
-use crate::api::{Broker, BrokerSpec, NameService, NameServiceSpec};
+use crate::api::{Broker, BrokerSpec, NameService, NameServiceSpec, TopicTransfer};
 use crate::k8s::labels::{BROKER_CR, NAME_SERVICE_CR};
 
-/// The way to the two reconcilers.
+/// The way to the reconcilers.
 #[derive(Clone)]
 pub(super) struct Triggers {
     name_services: Queue<NameService>,
     brokers: Queue<Broker>,
+    topic_transfers: Queue<TopicTransfer>,
+}
+
+/// What is to be reconciled, by kind.
+pub(super) struct Due {
+    pub(super) name_services: UnboundedReceiver<ObjectRef<NameService>>,
+    pub(super) brokers: UnboundedReceiver<ObjectRef<Broker>>,
+    pub(super) topic_transfers: UnboundedReceiver<ObjectRef<TopicTransfer>>,
 }
 
 /// One reconciler's queue, and the cache of the objects that it reconciles.
@@ -66,25 +74,25 @@ impl<K: Resource<DynamicType = ()> + Clone + Debug + 'static> Queue<K> {
 
 impl Triggers {
     /// The triggers, and the queues that they fill.
-    #[allow(clippy::type_complexity, reason = "the two queues differ only by kind")]
     pub(super) fn new(
         name_services: Store<NameService>,
         brokers: Store<Broker>,
-    ) -> (
-        Self,
-        UnboundedReceiver<ObjectRef<NameService>>,
-        UnboundedReceiver<ObjectRef<Broker>>,
-    ) {
+        topic_transfers: Store<TopicTransfer>,
+    ) -> (Self, Due) {
         let (name_services, due_name_services) = Queue::new(name_services);
         let (brokers, due_brokers) = Queue::new(brokers);
-        (
-            Self {
-                name_services,
-                brokers,
-            },
-            due_name_services,
-            due_brokers,
-        )
+        let (topic_transfers, due_topic_transfers) = Queue::new(topic_transfers);
+        let due = Due {
+            name_services: due_name_services,
+            brokers: due_brokers,
+            topic_transfers: due_topic_transfers,
+        };
+        let triggers = Self {
+            name_services,
+            brokers,
+            topic_transfers,
+        };
+        (triggers, due)
     }
 
     /// A `NameService` concerns itself if its user changed it, and by spec or status the brokers that may use it.
@@ -96,11 +104,24 @@ impl Triggers {
             .push_where(|broker| change.sides().any(|name_service| may_use(broker, name_service)));
     }
 
-    /// A `Broker` concerns itself if its user changed it, and the name servers of its namespace if it came to use others:
+    /// A `TopicTransfer` concerns itself if its user changed it.
+    pub(super) fn topic_transfer(&self, change: Change<'_, TopicTransfer>) {
+        if by_user(change) {
+            self.topic_transfers
+                .push_each(change.sides().map(ObjectRef::from));
+        }
+    }
+
+    /// A `Broker` concerns itself if its user changed it, the transfers that wait for one of its name if it appeared or went,
+    /// and the name servers of its namespace if it came to use others:
     /// those that go wait until no broker uses them.
     pub(super) fn broker(&self, change: Change<'_, Broker>) {
         if by_user(change) {
             self.brokers.push_each(change.sides().map(ObjectRef::from));
+        }
+        if change.before.is_none() || change.after.is_none() {
+            self.topic_transfers
+                .push_where(|transfer| change.sides().any(|broker| moves_from_or_to(transfer, broker)));
         }
         if change.before.map(uses_name_servers) != change.after.map(uses_name_servers) {
             self.name_services.push_where(|name_service| {
@@ -163,6 +184,12 @@ fn uses_name_servers(broker: &Broker) -> impl PartialEq {
         status.is_some_and(|status| status.size > 0),
         broker.metadata.deletion_timestamp.is_some(),
     )
+}
+
+fn moves_from_or_to(transfer: &TopicTransfer, broker: &Broker) -> bool {
+    let name = broker.name_any();
+    let spec = &transfer.spec;
+    transfer.namespace() == broker.namespace() && (spec.source_cluster == name || spec.target_cluster == name)
 }
 
 /// Whether a broker might take its name servers from this `NameService`.
@@ -246,20 +273,25 @@ mod tests {
         triggers: Triggers,
         due_name_services: UnboundedReceiver<ObjectRef<NameService>>,
         due_brokers: UnboundedReceiver<ObjectRef<Broker>>,
+        due_topic_transfers: UnboundedReceiver<ObjectRef<TopicTransfer>>,
         name_services: Writer<NameService>,
         brokers: Writer<Broker>,
+        topic_transfers: Writer<TopicTransfer>,
     }
 
     fn world() -> World {
         let (name_service_store, name_services) = cache();
         let (broker_store, brokers) = cache();
-        let (triggers, due_name_services, due_brokers) = Triggers::new(name_service_store, broker_store);
+        let (topic_transfer_store, topic_transfers) = cache();
+        let (triggers, due) = Triggers::new(name_service_store, broker_store, topic_transfer_store);
         World {
             triggers,
-            due_name_services,
-            due_brokers,
+            due_name_services: due.name_services,
+            due_brokers: due.brokers,
+            due_topic_transfers: due.topic_transfers,
             name_services,
             brokers,
+            topic_transfers,
         }
     }
 
@@ -276,6 +308,12 @@ mod tests {
             self
         }
 
+        fn with_topic_transfer(mut self, name: &str, spec: &Value) -> Self {
+            self.topic_transfers
+                .apply_watcher_event(&Event::Apply(object(name, &json!({"spec": spec.clone()}))));
+            self
+        }
+
         /// What was queued since last asked: `Kind namespace/name`, sorted.
         fn due(&mut self) -> Vec<String> {
             let mut due = Vec::new();
@@ -288,6 +326,13 @@ mod tests {
             }
             while let Some(Some(object)) = self.due_brokers.next().now_or_never() {
                 due.push(format!("Broker {}/{}", object.namespace.unwrap(), object.name));
+            }
+            while let Some(Some(object)) = self.due_topic_transfers.next().now_or_never() {
+                due.push(format!(
+                    "TopicTransfer {}/{}",
+                    object.namespace.unwrap(),
+                    object.name
+                ));
             }
             due.sort();
             due
@@ -489,5 +534,43 @@ mod tests {
             serde_json::from_value(json!({"metadata": {"name": "acl", "namespace": "x"}})).unwrap();
         world.triggers.config_map(created(&elsewhere));
         assert!(world.due().is_empty());
+    }
+
+    #[test]
+    fn a_transfer_is_reconciled_for_its_user_and_when_a_broker_that_it_names_appears_or_goes() {
+        let mut world = world()
+            .with_topic_transfer(
+                "from",
+                &json!({"topic": "t", "sourceCluster": "b", "targetCluster": "x"}),
+            )
+            .with_topic_transfer(
+                "to",
+                &json!({"topic": "t", "sourceCluster": "x", "targetCluster": "b"}),
+            )
+            .with_topic_transfer(
+                "other",
+                &json!({"topic": "t", "sourceCluster": "x", "targetCluster": "y"}),
+            );
+        let broker: Broker = object("b", &json!({}));
+        for change in [created(&broker), deleted(&broker)] {
+            world.triggers.broker(change);
+            let due = world.due();
+            let transfers: Vec<_> = due
+                .iter()
+                .filter(|due| due.starts_with("TopicTransfer"))
+                .collect();
+            assert_eq!(transfers, ["TopicTransfer mq/from", "TopicTransfer mq/to"]);
+        }
+        world.triggers.broker(changed(&broker, &broker));
+        assert!(world.due().is_empty());
+        let transfer: TopicTransfer = object("from", &json!({"metadata": {"generation": 1}}));
+        let told: TopicTransfer = object(
+            "from",
+            &json!({"metadata": {"generation": 1}, "status": {"phase": "Copying"}}),
+        );
+        world.triggers.topic_transfer(changed(&transfer, &told));
+        assert!(world.due().is_empty(), "its status is our own doing");
+        world.triggers.topic_transfer(created(&transfer));
+        assert_eq!(world.due(), ["TopicTransfer mq/from"]);
     }
 }

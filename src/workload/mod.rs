@@ -2,6 +2,7 @@
 //! stops RocketMQ in them, and when a StatefulSet may be written.
 
 pub mod claims;
+pub mod content;
 pub mod env;
 pub mod fields;
 pub mod grow;
@@ -10,6 +11,7 @@ pub mod replace;
 pub mod set;
 pub mod storage;
 pub mod template;
+pub mod texts;
 
 /// The script that starts RocketMQ in every pod, under `sh`, and stops it cleanly.
 pub const START_SCRIPT: &str = include_str!("start.sh");

@@ -405,7 +405,7 @@ impl State {
         Ok(json!({
             "kind": "APIResourceList", "apiVersion": "v1",
             "groupVersion": format!("{}/{}", request.group, request.version),
-            "resources": [resource("brokers"), resource("nameservices")],
+            "resources": [resource("brokers"), resource("nameservices"), resource("topictransfers")],
         }))
     }
 

@@ -20,5 +20,7 @@ mod merge;
 pub mod names;
 pub mod objects;
 pub mod request;
+pub mod rolling;
+pub mod transfer;
 mod validate;
 pub mod world;

@@ -361,7 +361,7 @@ fn owners(object: &Value) -> impl Iterator<Item = &Value> {
 fn has_generation(key: &Key) -> bool {
     matches!(
         key.resource.as_str(),
-        "statefulsets" | "poddisruptionbudgets" | "brokers" | "nameservices"
+        "statefulsets" | "poddisruptionbudgets" | "brokers" | "nameservices" | "topictransfers"
     )
 }
 

@@ -157,6 +157,7 @@ pub fn kind(resource: &str) -> String {
         "secrets" => "Secret",
         "brokers" => "Broker",
         "nameservices" => "NameService",
+        "topictransfers" => "TopicTransfer",
         other => return other.to_owned(),
     }
     .to_owned()

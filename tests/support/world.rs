@@ -14,13 +14,13 @@ use kube::runtime::reflector;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use rocketmq_operator::admin::fake::FakeRocketMq;
-use rocketmq_operator::api::{Broker, NameService};
-use rocketmq_operator::broker::Texts;
+use rocketmq_operator::api::{Broker, NameService, TopicTransfer};
 use rocketmq_operator::context::{Context, Stores};
 use rocketmq_operator::error::Error;
 use rocketmq_operator::k8s::Applied;
 use rocketmq_operator::runtime::{Metrics, prune};
-use rocketmq_operator::{broker, name_service};
+use rocketmq_operator::workload::texts::Texts;
+use rocketmq_operator::{broker, name_service, topic_transfer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -181,13 +181,28 @@ impl World {
         .await
     }
 
-    /// Every NameService, then every Broker, once. The first error ends it.
+    /// One reconcile of the TopicTransfer `namespace/name`, if it is there, with caches that are up to date.
+    pub async fn reconcile_transfer(&mut self, name: &str) -> Result<Action, Error> {
+        self.operator.refresh(&self.api);
+        self.reconcile_transfer_with_old_caches(name).await
+    }
+
+    /// One reconcile that sees what the caches held at the last one.
+    pub async fn reconcile_transfer_with_old_caches(&mut self, name: &str) -> Result<Action, Error> {
+        let transfer = cached(&self.operator.context.stores.topic_transfers, name);
+        Box::pin(topic_transfer::reconcile(transfer, self.operator.context.clone())).await
+    }
+
+    /// Every NameService, then every Broker, then every TopicTransfer, once. The first error ends it.
     pub async fn reconcile_all(&mut self) -> Result<(), Error> {
         for one in self.api.all::<NameService>() {
             self.reconcile_name_service(&full_name(&one)).await?;
         }
         for one in self.api.all::<Broker>() {
             self.reconcile_broker(&full_name(&one)).await?;
+        }
+        for one in self.api.all::<TopicTransfer>() {
+            self.reconcile_transfer(&full_name(&one)).await?;
         }
         Ok(())
     }
@@ -286,6 +301,7 @@ struct Operator {
     context: Arc<Context>,
     name_services: Writer<NameService>,
     brokers: Writer<Broker>,
+    topic_transfers: Writer<TopicTransfer>,
     stateful_sets: Writer<StatefulSet>,
     pods: Writer<Pod>,
     services: Writer<Service>,
@@ -297,6 +313,7 @@ impl Operator {
     fn start(api: &FakeApi, rocketmq: &FakeRocketMq) -> Self {
         let (name_services, name_services_end) = reflector::store();
         let (brokers, brokers_end) = reflector::store();
+        let (topic_transfers, topic_transfers_end) = reflector::store();
         let (stateful_sets, stateful_sets_end) = reflector::store();
         let (pods, pods_end) = reflector::store();
         let (services, services_end) = reflector::store();
@@ -314,6 +331,7 @@ impl Operator {
             stores: Stores {
                 name_services,
                 brokers,
+                topic_transfers,
                 stateful_sets,
                 pods,
                 services,
@@ -327,6 +345,7 @@ impl Operator {
             context: Arc::new(context),
             name_services: name_services_end,
             brokers: brokers_end,
+            topic_transfers: topic_transfers_end,
             stateful_sets: stateful_sets_end,
             pods: pods_end,
             services: services_end,
@@ -340,6 +359,7 @@ impl Operator {
         let ours = "app.kubernetes.io/managed-by=rocketmq-operator";
         fill(&mut self.name_services, api, "", prune::metadata);
         fill(&mut self.brokers, api, "", prune::metadata);
+        fill(&mut self.topic_transfers, api, "", prune::metadata);
         fill(&mut self.stateful_sets, api, "", prune::stateful_set);
         fill(&mut self.pods, api, "app in (broker,name_service)", prune::pod);
         fill(&mut self.services, api, ours, prune::service);

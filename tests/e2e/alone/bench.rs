@@ -54,7 +54,7 @@ async fn benchmark_of_a_creation_against_kubectl_alone() {
     .await;
 }
 
-fn median(mut all: Vec<Duration>) -> Duration {
+pub fn median(mut all: Vec<Duration>) -> Duration {
     all.sort();
     (all[(all.len() - 1) / 2] + all[all.len() / 2]) / 2
 }

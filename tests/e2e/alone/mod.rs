@@ -2,7 +2,9 @@
 
 mod article;
 mod bench;
+mod bench_copy;
 mod idle;
 mod killed;
+mod killed_while_moving;
 mod killed_while_scaling;
 mod restart;

@@ -97,7 +97,7 @@ pub async fn kubectl(args: &[&str]) -> Said {
 /// The resource behind a kind that the tests speak of.
 fn resource(kind: &str) -> ApiResource {
     let (group, version) = match kind {
-        "Broker" | "NameService" => ("rocketmq.apache.org", "v1alpha1"),
+        "Broker" | "NameService" | "TopicTransfer" => ("rocketmq.apache.org", "v1alpha1"),
         "StatefulSet" | "Deployment" => ("apps", "v1"),
         "PodDisruptionBudget" => ("policy", "v1"),
         "Lease" => ("coordination.k8s.io", "v1"),

@@ -11,11 +11,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cluster::{Said, run, text, uid_of};
+use super::figures;
 use super::node::{self, Frozen};
 use super::rocketmq::Rocketmq;
 use super::wait::{START, seconds};
 use super::wire;
 
+/// The containers of the producers and the consumers at the cluster that is switched to.
+const THERE: [&str; 2] = ["produce-there", "consume-there"];
 /// The pod's name.
 const POD: &str = "ledger";
 /// Nothing has arrived for so long after the last message was sent: what is missing now stays missing. Longer than a consumer
@@ -37,6 +40,8 @@ pub struct Options {
     pub queues: usize,
     /// Consumer groups, each of which receives everything.
     pub groups: &'static [&'static str],
+    /// The Service of the name servers of another cluster, to which producers and consumers are to switch.
+    pub then: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -48,6 +53,7 @@ impl Default for Options {
             topics: 3,
             queues: 4,
             groups: &["audit", "billing"],
+            then: None,
         }
     }
 }
@@ -134,14 +140,12 @@ impl Ledger {
             topics,
             queues,
             groups,
+            then,
         } = self.options;
-        let service = format!("{}:9876", self.rocketmq.name_service);
-        let names = names.map_or(service, ToOwned::to_owned);
         let image = format!("rocketmq-tests/client:{client}");
-        let container = |name: &str, command: Option<Value>, args: String| {
+        let container = |name: &str, command: Option<Value>, args: Vec<&str>, names: &str| {
             json!({
-                "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": command,
-                "args": args.split(' ').collect::<Vec<_>>(),
+                "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": command, "args": args,
                 "env": [{ "name": "NAMESRV_ADDR", "value": names }],
                 "resources": { "requests": { "cpu": "10m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } },
                 "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
@@ -156,6 +160,32 @@ impl Ledger {
             groups.join(","),
             IDLE.as_secs()
         );
+        let words = |line: &'_ str| line.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
+        let (produce, consume) = (words(&produce), words(&consume));
+        let service = format!("{}:9876", self.rocketmq.name_service);
+        let here = names.unwrap_or(&service);
+        let at_once = |name: &str, args: &[String]| {
+            container(name, None, args.iter().map(String::as_str).collect(), here)
+        };
+        let mut containers = vec![
+            at_once("produce", &produce),
+            at_once("consume", &consume),
+            // The others end; the books are read here.
+            container("books", Some(json!(["sleep"])), vec!["3600"], here),
+        ];
+        for (name, args) in [(THERE[0], &produce), (THERE[1], &consume)] {
+            let Some(names) = then.map(|service| format!("{service}:9876")) else {
+                break;
+            };
+            let client = format!("/client/client {}", args.join(" "));
+            let script = format!("until [ -e /books/switched ]; do sleep 1; done; exec {client}");
+            containers.push(container(
+                name,
+                Some(json!(["sh", "-c", script])),
+                Vec::new(),
+                &names,
+            ));
+        }
         json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": { "name": POD },
             "spec": {
@@ -165,12 +195,7 @@ impl Ledger {
                     "runAsNonRoot": true, "runAsUser": 3000, "runAsGroup": 3000, "fsGroup": 3000,
                     "seccompProfile": { "type": "RuntimeDefault" },
                 },
-                "containers": [
-                    container("produce", None, produce),
-                    container("consume", None, consume),
-                    // The others end; the books are read here.
-                    container("books", Some(json!(["sleep"])), "3600".to_owned()),
-                ],
+                "containers": containers,
                 "volumes": [{ "name": "books", "emptyDir": {} }],
             },
         })
@@ -343,6 +368,28 @@ impl Ledger {
         Frozen::freeze(consumer.expect("a consumer"))
     }
 
+    /// Producers and consumers switch as the docs say: consumers at the other cluster beside those at this one, then producers
+    /// there, then none here any more. Consumers here stay to the end.
+    pub async fn switch(&self, to: &str) {
+        self.exec("books", &["touch", "/books/switched"]).await.done();
+        let since = now_ms();
+        self.rocketmq
+            .space
+            .wait_for(
+                "messages are acknowledged at the other cluster",
+                START,
+                async || {
+                    let newest = self.newest().await?;
+                    let mut there = newest
+                        .iter()
+                        .filter(|(at, (_, broker, _))| *at >= since && broker.starts_with(to));
+                    there.next().map(drop).ok_or_else(|| "none yet".into())
+                },
+            )
+            .await;
+        self.exec("produce", &["sh", "-c", "kill -TERM 1"]).await.done();
+    }
+
     /// A consumer group that receives something, commits its offsets and never comes back.
     pub async fn abandon(&self, group: &str) {
         let topic = &self.topics()[0];
@@ -361,8 +408,19 @@ impl Ledger {
 
     /// Ends the producers, waits until every group has everything or nothing arrives any more, and compares the books.
     pub async fn finish(self) -> Books {
-        self.exec("produce", &["sh", "-c", "kill -TERM 1"]).await.done();
-        for (container, within) in [("produce", seconds(60)), ("consume", seconds(600))] {
+        let mut ends = vec![("produce", seconds(60)), ("consume", seconds(600))];
+        let mut producer = "produce";
+        if self.options.then.is_some() {
+            producer = THERE[0];
+            ends = vec![
+                ("produce", seconds(60)),
+                (THERE[0], seconds(60)),
+                ("consume", seconds(600)),
+                (THERE[1], seconds(600)),
+            ];
+        }
+        self.exec(producer, &["sh", "-c", "kill -TERM 1"]).await.done();
+        for (container, within) in ends {
             self.rocketmq
                 .space
                 .wait_for(&format!("the ledger's {container} ends"), within, async || {
@@ -380,6 +438,7 @@ impl Ledger {
         let books: Books =
             serde_json::from_str(said.out.trim()).unwrap_or_else(|e| panic!("{e}: {}", said.all()));
         println!("{}: {}", self.rocketmq.space.name, books.figures());
+        figures::record(&books);
         books
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod cluster;
+pub mod figures;
 pub mod fixtures;
 pub mod gate;
 pub mod go_operator;

@@ -74,6 +74,8 @@ pub async fn shared() -> RwLockReadGuard<'static, bool> {
         if !*installed {
             if std::env::var_os(OUTSIDE).is_none() {
                 install().await;
+            } else {
+                leave_the_stage().await;
             }
             *installed = true;
         }
@@ -85,9 +87,19 @@ pub async fn whole() -> RwLockWriteGuard<'static, bool> {
     let mut installed = OPERATOR.write().await;
     if std::env::var_os(OUTSIDE).is_none_or(|says| says != HERE) {
         install().await;
+    } else {
+        leave_the_stage().await;
     }
     *installed = false;
     installed
+}
+
+/// Stops an installed operator: two would undo each other's work.
+async fn leave_the_stage() {
+    let cluster = Cluster::connect().await;
+    if !pods(&cluster).await.is_empty() {
+        stop(&cluster).await;
+    }
 }
 
 /// Runs `./install-operator.sh` and waits until the operator is ready.

@@ -148,7 +148,7 @@ impl Stage {
             for what in [
                 &[
                     "get",
-                    "brokers,nameservices,statefulsets,pods,services,pvc",
+                    "brokers,nameservices,topictransfers,statefulsets,pods,services,pvc",
                     "-o",
                     "wide",
                 ][..],
@@ -170,7 +170,7 @@ impl Stage {
                 cluster: self.cluster.clone(),
                 name: name.clone(),
             };
-            for kind in ["NameService", "Broker"] {
+            for kind in ["NameService", "Broker", "TopicTransfer"] {
                 for object in self.cluster.list(kind, &name, "").await {
                     eprintln!(
                         "--- {name}: {kind} {}\n{}",
@@ -208,6 +208,13 @@ impl Stage {
     async fn clear(&self) {
         let names = self.made();
         for name in &names {
+            // A transfer that is undone needs an operator and its clusters; these go.
+            for transfer in self.cluster.list("TopicTransfer", name, "").await {
+                let free = json!({ "metadata": { "finalizers": null } });
+                self.cluster
+                    .merge("TopicTransfer", name, name_of(&transfer), &free)
+                    .await;
+            }
             // From now on no pod is made again, so the pods need no graceful stop.
             kubectl(&["delete", "namespace", name, "--wait=false"]).await;
             kubectl(&[

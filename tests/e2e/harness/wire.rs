@@ -58,44 +58,49 @@ async fn ask(
     within: Duration,
 ) -> Result<Answer, String> {
     let asking = async {
-        let header = json!({
-            "code": code, "extFields": fields, "flag": 0, "language": "OTHER", "opaque": 1,
-            "serializeTypeCurrentRPC": "JSON", "version": 401,
-        });
-        let header = header.to_string();
-        let mut frame = Vec::new();
-        frame.extend(
-            u32::try_from(4 + header.len() + body.len())
-                .unwrap()
-                .to_be_bytes(),
-        );
-        frame.extend(u32::try_from(header.len()).unwrap().to_be_bytes());
-        frame.extend(header.as_bytes());
-        frame.extend(body);
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(&frame).await?;
-        loop {
-            let length = stream.read_u32().await? as usize;
-            let mark = stream.read_u32().await? as usize & 0x00ff_ffff;
-            let mut rest = vec![0; length - 4];
-            stream.read_exact(&mut rest).await?;
-            let header: Value = serde_json::from_slice(&rest[..mark])?;
-            // A broker may send requests of its own on our connection.
-            if header["flag"].as_u64().unwrap_or_default() & 1 == 1 {
-                let remark = header["remark"].as_str().unwrap_or_default().to_owned();
-                let code = header["code"].as_i64().unwrap_or(-1);
-                return Ok(Answer {
-                    code,
-                    remark,
-                    fields: header["extFields"].clone(),
-                    body: rest.split_off(mark),
-                });
-            }
-        }
+        asked(&mut stream, code, &fields, body).await
     };
     match timeout(within, asking).await {
         Ok(answer) => answer.map_err(|e: std::io::Error| format!("{address}: {e}")),
         Err(_) => Err(format!("{address}: no answer within {within:?}")),
+    }
+}
+
+/// Asks over a connection and reads the answer.
+async fn asked(stream: &mut TcpStream, code: u32, fields: &Value, body: &[u8]) -> std::io::Result<Answer> {
+    let header = json!({
+        "code": code, "extFields": fields, "flag": 0, "language": "OTHER", "opaque": 1,
+        "serializeTypeCurrentRPC": "JSON", "version": 401,
+    });
+    let header = header.to_string();
+    let mut frame = Vec::new();
+    frame.extend(
+        u32::try_from(4 + header.len() + body.len())
+            .unwrap()
+            .to_be_bytes(),
+    );
+    frame.extend(u32::try_from(header.len()).unwrap().to_be_bytes());
+    frame.extend(header.as_bytes());
+    frame.extend(body);
+    stream.write_all(&frame).await?;
+    loop {
+        let length = stream.read_u32().await? as usize;
+        let mark = stream.read_u32().await? as usize & 0x00ff_ffff;
+        let mut rest = vec![0; length - 4];
+        stream.read_exact(&mut rest).await?;
+        let header: Value = serde_json::from_slice(&rest[..mark])?;
+        // A broker may send requests of its own on our connection.
+        if header["flag"].as_u64().unwrap_or_default() & 1 == 1 {
+            let remark = header["remark"].as_str().unwrap_or_default().to_owned();
+            let code = header["code"].as_i64().unwrap_or(-1);
+            return Ok(Answer {
+                code,
+                remark,
+                fields: header["extFields"].clone(),
+                body: rest.split_off(mark),
+            });
+        }
     }
 }
 
@@ -219,28 +224,67 @@ fn table(answer: &Answer, asked: &str, name: &str) -> Result<Map<String, Value>,
         .ok_or_else(|| format!("{asked} answered without {name}"))
 }
 
-/// Makes a topic with these fields, or gives it these (`UPDATE_AND_CREATE_TOPIC`).
+/// A request that makes something on a broker.
+pub struct Made {
+    code: u32,
+    fields: Value,
+    body: Vec<u8>,
+}
+
+impl Made {
+    /// A topic with these fields (`UPDATE_AND_CREATE_TOPIC`).
+    pub fn topic(name: &str, queues: u64, permission: u64) -> Self {
+        let fields = json!({
+            "topic": name, "defaultTopic": "TBW102", "readQueueNums": queues.to_string(), "writeQueueNums": queues.to_string(),
+            "perm": permission.to_string(), "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
+        });
+        Self {
+            code: 17,
+            fields,
+            body: Vec::new(),
+        }
+    }
+
+    /// A subscription group of these fields (`UPDATE_AND_CREATE_SUBSCRIPTIONGROUP`).
+    pub fn subscription_group(group: &Value) -> Self {
+        Self {
+            code: 200,
+            fields: json!({}),
+            body: group.to_string().into_bytes(),
+        }
+    }
+}
+
+/// Makes all of it on a broker over one connection, the next as soon as the one before is answered.
+///
+/// # Errors
+/// When the broker does not answer, or refuses.
+pub async fn make(broker: &str, all: &[Made]) -> Result<(), String> {
+    let mut stream = TcpStream::connect(broker).await.map_err(|e| e.to_string())?;
+    for made in all {
+        let asking = asked(&mut stream, made.code, &made.fields, &made.body);
+        let answer = timeout(SHORT, asking)
+            .await
+            .map_err(|_| format!("{broker}: no answer within {SHORT:?}"))?;
+        answer.map_err(|e| e.to_string())?.good(broker)?;
+    }
+    Ok(())
+}
+
+/// Makes a topic with these fields, or gives it these.
 ///
 /// # Errors
 /// When the broker does not answer, or refuses.
 pub async fn put_topic(broker: &str, name: &str, queues: u64, permission: u64) -> Result<(), String> {
-    let fields = json!({
-        "topic": name, "defaultTopic": "TBW102", "readQueueNums": queues.to_string(), "writeQueueNums": queues.to_string(),
-        "perm": permission.to_string(), "topicFilterType": "SINGLE_TAG", "topicSysFlag": "0", "order": "false",
-    });
-    ask(broker, 17, fields, &[], SHORT).await?.good(broker).map(drop)
+    make(broker, &[Made::topic(name, queues, permission)]).await
 }
 
-/// Makes a subscription group of these fields, or gives it these (`UPDATE_AND_CREATE_SUBSCRIPTIONGROUP`).
+/// Makes a subscription group of these fields, or gives it these.
 ///
 /// # Errors
 /// When the broker does not answer, or refuses.
 pub async fn put_subscription_group(broker: &str, group: &Value) -> Result<(), String> {
-    let body = group.to_string();
-    ask(broker, 200, json!({}), body.as_bytes(), SHORT)
-        .await?
-        .good(broker)
-        .map(drop)
+    make(broker, &[Made::subscription_group(group)]).await
 }
 
 /// What became of a message that was sent.

@@ -5,11 +5,13 @@
     reason = "what fails here fails a test"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod leaving;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use rocketmq_operator::admin::fake::FakeBroker;
 use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
@@ -348,168 +350,4 @@ async fn name_servers_go_only_when_brokers_have_left_them_and_none_restarts() {
     );
     assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), before);
     assert!(world.ready::<Broker>("mq/orders"));
-}
-
-/// Two groups with a topic on both, of which somebody consumed all but `lag` messages on the second.
-async fn two_groups(lag: i64) -> World {
-    let mut world = World::default();
-    world.apply::<NameService>(name_service("names"));
-    world.apply::<Broker>(broker("orders").groups(2).storage_class("rocketmq-storage"));
-    world.settle().await;
-    for (pod, lag) in [("orders-0-master-0", 0), ("orders-1-master-0", lag)] {
-        world.rocketmq.becomes(&address(&world, pod), |master| {
-            master
-                .topic(TopicConfig::new("payments", 1))
-                .group(&SubscriptionGroup::new("billing"))
-                .queue("payments", 0, 0, 10)
-                .consumed("payments", "billing", 0, 10 - lag)
-        });
-    }
-    world.rocketmq.register_all();
-    world
-}
-
-/// Reconciles so often, while time passes quickly.
-async fn time_passes(world: &mut World, rounds: usize) {
-    for _ in 0..rounds {
-        let status = world.get::<Broker>("mq/orders").status.unwrap();
-        if status
-            .scale_in
-            .is_some_and(|leaving| leaving.quiet_since.is_some())
-        {
-            let long_ago = json!({"scaleIn": {"quietSince": "2026-01-01T00:00:00Z"}});
-            world.edit_status::<Broker>("mq/orders", &long_ago);
-        }
-        world.reconcile_all().await.unwrap();
-        world.kubelet.step();
-    }
-}
-
-#[tokio::test]
-async fn a_group_leaves_when_its_messages_are_consumed_and_its_volume_stays() {
-    let mut world = two_groups(3).await;
-    resize(&world, 1);
-    time_passes(&mut world, 20).await;
-    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
-    assert_eq!(permission(&world, "orders-0-master-0"), Some(6));
-    says(&world, "Progressing=True ScalingIn");
-    let leaving = world.get::<Broker>("mq/orders").status.unwrap().scale_in.unwrap();
-    assert_eq!(leaving.backlog, Some(3));
-    assert!(leaving.blockers[0].contains("billing"), "{:?}", leaving.blockers);
-    let master = address(&world, "orders-1-master-0");
-    world
-        .rocketmq
-        .becomes(&master, |broker| broker.consumed("payments", "billing", 0, 10));
-    time_passes(&mut world, 20).await;
-    assert!(
-        world.ready::<Broker>("mq/orders"),
-        "{:#?}",
-        world.conditions::<Broker>("mq/orders")
-    );
-    assert_eq!(world.names::<StatefulSet>(), ["names", "orders-0-master"]);
-    let left = |names: Vec<String>| {
-        names
-            .into_iter()
-            .filter(|name| name.contains("-1-"))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(left(world.names::<Service>()), Vec::<String>::new());
-    assert_eq!(left(world.names::<ConfigMap>()), Vec::<String>::new());
-    assert_eq!(left(world.names::<PodDisruptionBudget>()), Vec::<String>::new());
-    assert_eq!(left(world.names::<PersistentVolumeClaim>()).len(), 1);
-    let status = world.get::<Broker>("mq/orders").status.unwrap();
-    assert_eq!((status.size, status.scale_in), (1, None));
-}
-
-#[tokio::test]
-async fn a_drain_waits_for_no_group_that_its_user_ignores() {
-    let mut world = two_groups(3).await;
-    resize(&world, 1);
-    time_passes(&mut world, 20).await;
-    assert!(world.find::<Pod>("mq/orders-1-master-0").is_some());
-    world.edit::<Broker>(
-        "mq/orders",
-        &json!({"spec": {"scaleIn": {"ignoreConsumerGroups": ["billing"]}}}),
-    );
-    time_passes(&mut world, 20).await;
-    assert!(
-        world.ready::<Broker>("mq/orders"),
-        "{:#?}",
-        world.conditions::<Broker>("mq/orders")
-    );
-}
-
-#[tokio::test]
-async fn a_size_raised_again_gives_a_draining_group_its_permission_back_and_restarts_nothing() {
-    let mut world = two_groups(3).await;
-    let before = world.get::<Pod>("mq/orders-1-master-0").uid();
-    resize(&world, 1);
-    time_passes(&mut world, 10).await;
-    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
-    resize(&world, 2);
-    time_passes(&mut world, 10).await;
-    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
-    assert_eq!(world.get::<Pod>("mq/orders-1-master-0").uid(), before);
-    assert!(world.ready::<Broker>("mq/orders"));
-}
-
-#[tokio::test]
-async fn a_topic_that_only_the_leaving_group_has_is_made_elsewhere_first() {
-    let mut world = two_groups(0).await;
-    let master = address(&world, "orders-1-master-0");
-    world
-        .rocketmq
-        .becomes(&master, |broker| broker.topic(TopicConfig::new("parcels", 3)));
-    world.rocketmq.register_all();
-    resize(&world, 1);
-    time_passes(&mut world, 30).await;
-    assert!(
-        world.ready::<Broker>("mq/orders"),
-        "{:#?}",
-        world.conditions::<Broker>("mq/orders")
-    );
-    let stays = broker_of(&world, "orders-0-master-0");
-    assert_eq!(stays.topics()["parcels"].write_queues, 3);
-}
-
-#[tokio::test]
-async fn an_operator_killed_after_any_write_of_a_scale_in_ends_it_all_the_same() {
-    let mut calm = two_groups(0).await;
-    calm.api.writes();
-    resize(&calm, 1);
-    time_passes(&mut calm, 30).await;
-    let writes = calm.api.writes().len();
-    assert!(writes > 8, "{writes}");
-    for write in 1..=writes {
-        let mut world = two_groups(0).await;
-        resize(&world, 1);
-        world.api.writes();
-        world.api.crash_after_write(write);
-        for _ in 0..30 {
-            let status = world.get::<Broker>("mq/orders").status.unwrap();
-            if status
-                .scale_in
-                .is_some_and(|leaving| leaving.quiet_since.is_some())
-            {
-                let long_ago = json!({"scaleIn": {"quietSince": "2026-01-01T00:00:00Z"}});
-                world.edit_status::<Broker>("mq/orders", &long_ago);
-            }
-            let _ = world.reconcile_all().await;
-            if world.api.has_crashed() {
-                break;
-            }
-            world.kubelet.step();
-        }
-        world.api.heal();
-        world.restart_operator();
-        time_passes(&mut world, 30).await;
-        assert!(
-            world.ready::<Broker>("mq/orders"),
-            "killed after write {write}: {:#?}",
-            world.conditions::<Broker>("mq/orders")
-        );
-        assert_eq!(world.names::<StatefulSet>(), calm.names::<StatefulSet>());
-        assert_eq!(world.names::<Service>(), calm.names::<Service>());
-        assert_eq!(world.names::<ConfigMap>(), calm.names::<ConfigMap>());
-    }
 }

@@ -1,0 +1,81 @@
+//! A cluster `orders` with name servers `names` that serves, and what is seen of it while a change is carried out.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use rocketmq_operator::api::{Broker, NameService};
+
+use super::fixtures::{BrokerFixture, broker, name_service};
+use super::world::World;
+
+pub async fn serving(broker: BrokerFixture) -> World {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker);
+    world.settle().await;
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+    world
+}
+
+pub fn lasting() -> BrokerFixture {
+    broker("orders").storage_class("rocketmq-storage")
+}
+
+pub fn address(world: &World, pod: &str) -> String {
+    let pod = world.get::<Pod>(&format!("mq/{pod}"));
+    format!("{}:10911", pod.status.unwrap().pod_ip.unwrap())
+}
+
+pub fn brokers(world: &World) -> BTreeMap<String, String> {
+    let pods = world
+        .names::<Pod>()
+        .into_iter()
+        .filter(|name| name.starts_with("orders"));
+    pods.map(|name| {
+        (
+            name.clone(),
+            world.get::<Pod>(&format!("mq/{name}")).uid().unwrap(),
+        )
+    })
+    .collect()
+}
+
+pub fn says(world: &World, words: &str) {
+    let conditions = world.conditions::<Broker>("mq/orders");
+    assert!(
+        conditions.iter().any(|line| line.contains(words)),
+        "{words:?} is not in {conditions:#?}"
+    );
+}
+
+pub fn edit(world: &World, patch: &serde_json::Value) {
+    world.edit::<Broker>("mq/orders", patch);
+}
+
+/// Reconciles step by step until nothing is left to restart; the pods in the order in which they were replaced. At no step
+/// more than one is away.
+pub async fn roll(world: &mut World) -> Vec<String> {
+    let (mut seen, mut order) = (brokers(world), Vec::new());
+    for _ in 0..80 {
+        world.reconcile_all().await.unwrap();
+        let now = brokers(world);
+        let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
+        assert!(away.len() <= 1, "{away:?} are away at the same time");
+        world.kubelet.step();
+        for (name, uid) in brokers(world) {
+            if seen.get(&name).is_some_and(|before| *before != uid) {
+                order.push(name.clone());
+            }
+            seen.insert(name, uid);
+        }
+        if world.ready::<Broker>("mq/orders") {
+            return order;
+        }
+    }
+    panic!("not ready: {:#?}", world.conditions::<Broker>("mq/orders"));
+}

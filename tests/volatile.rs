@@ -1,0 +1,255 @@
+//! Restarting masters whose store goes with their pod, one sentence a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails here fails a test"
+)]
+
+mod support;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
+use rocketmq_operator::api::Broker;
+use serde_json::{Value, json};
+use support::fixtures::broker;
+use support::rolling::{address, brokers, edit, says, serving};
+use support::world::World;
+
+const MASTER: &str = "orders-0-master-0";
+const NOTE: &str = "mq/orders-0-master-tables";
+
+fn other_image() -> Value {
+    json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}})
+}
+
+/// A topic `payments` with ten messages on each of these masters, of which `billing` has consumed so many.
+fn has_payments(world: &World, pods: &[&str], consumed: i64) {
+    for pod in pods {
+        world.rocketmq.becomes(&address(world, pod), |broker| {
+            let topic = TopicConfig::new("payments", 1);
+            let group = SubscriptionGroup::new("billing").with("retryMaxTimes", 7);
+            let broker = broker.topic(topic).group(&group);
+            broker
+                .queue("payments", 0, 0, 10)
+                .consumed("payments", "billing", 0, consumed)
+        });
+    }
+    world.rocketmq.register_all();
+}
+
+fn permission(world: &World, pod: &str) -> Option<i32> {
+    let broker = world.rocketmq.broker_at(&address(world, pod));
+    broker?.whole_config().broker_permission()
+}
+
+/// Whatever is waited for by the clock has lasted long enough.
+fn pass_time(world: &World) {
+    let status = world.get::<Broker>("mq/orders").status.unwrap();
+    let Some(rollout) = status.rollout else { return };
+    let rollout = json!(rollout);
+    for since in ["fencedSince", "quietSince", "cleanSince"] {
+        if rollout[since].is_string() {
+            let long_ago = json!({"rollout": {since: "2026-01-01T00:00:00Z"}});
+            world.edit_status::<Broker>("mq/orders", &long_ago);
+        }
+    }
+}
+
+/// Goes on for so many rounds, time passing between them; the pods that were replaced. Nowhere are two away.
+async fn goes_on(world: &mut World, rounds: usize) -> Vec<String> {
+    let (mut seen, mut order) = (brokers(world), Vec::new());
+    for _ in 0..rounds {
+        pass_time(world);
+        let _ = world.reconcile_all().await;
+        let now = brokers(world);
+        let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
+        assert!(away.len() <= 1, "{away:?} are away at the same time");
+        world.kubelet.step();
+        for (name, uid) in brokers(world) {
+            if seen.get(&name).is_some_and(|before| *before != uid) {
+                order.push(name.clone());
+            }
+            seen.insert(name, uid);
+        }
+    }
+    order
+}
+
+fn is_done(world: &World) {
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+    assert!(world.get::<Broker>("mq/orders").status.unwrap().rollout.is_none());
+    assert!(world.find::<ConfigMap>(NOTE).is_none(), "still noted");
+}
+
+fn has_everything_again(world: &World, pod: &str) {
+    let broker = world.rocketmq.broker_at(&address(world, pod)).unwrap();
+    assert!(broker.topics().contains_key("payments"), "{pod}");
+    let group = broker.groups().get("billing").cloned();
+    assert_eq!(group.unwrap().settings["retryMaxTimes"], json!(7), "{pod}");
+    assert_eq!(permission(world, pod), Some(6), "{pod}");
+}
+
+#[tokio::test]
+async fn it_is_not_restarted_while_somebody_has_still_to_consume_and_then_gets_its_topics_back() {
+    let masters = [MASTER, "orders-1-master-0"];
+    let mut world = serving(broker("orders").groups(2)).await;
+    has_payments(&world, &masters, 4);
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 12).await, Vec::<String>::new());
+    says(
+        &world,
+        "Degraded=True StoreWouldBeLost: 6 messages would be lost: group billing on topic payments",
+    );
+    assert_eq!(
+        masters.map(|pod| permission(&world, pod)),
+        [Some(4), Some(6)],
+        "producers can go elsewhere, so it is read-only from the start"
+    );
+    has_payments(&world, &masters, 10);
+    let order = goes_on(&mut world, 60).await;
+    assert_eq!(order, masters);
+    is_done(&world);
+    for pod in masters {
+        has_everything_again(&world, pod);
+    }
+}
+
+#[tokio::test]
+async fn the_only_group_takes_messages_until_it_is_empty() {
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 4);
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 12).await, Vec::<String>::new());
+    assert_eq!(permission(&world, MASTER), Some(6));
+    has_payments(&world, &[MASTER], 10);
+    assert_eq!(goes_on(&mut world, 60).await, [MASTER]);
+    is_done(&world);
+    has_everything_again(&world, MASTER);
+}
+
+#[tokio::test]
+async fn a_consumer_with_an_offset_of_the_old_store_keeps_it_read_only_and_is_moved_to_the_end() {
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 10);
+    let before = brokers(&world);
+    edit(&world, &other_image());
+    for _ in 0..60 {
+        if brokers(&world) != before && world.rocketmq.broker_at(&address_or(&world)).is_some() {
+            break;
+        }
+        goes_on(&mut world, 1).await;
+    }
+    world.rocketmq.becomes(&address(&world, MASTER), |broker| {
+        broker.consumed("payments", "billing", 0, 10)
+    });
+    for _ in 0..3 {
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+        assert_eq!(permission(&world, MASTER), Some(4));
+    }
+    goes_on(&mut world, 20).await;
+    is_done(&world);
+    has_everything_again(&world, MASTER);
+    let changes = format!("{:?}", world.rocketmq.changes());
+    assert!(changes.contains("UPDATE_CONSUMER_OFFSET"), "{changes}");
+}
+
+/// Where the master answers, if it has an address.
+fn address_or(world: &World) -> String {
+    let pod = world.find::<k8s_openapi::api::core::v1::Pod>(&format!("mq/{MASTER}"));
+    let ip = pod.and_then(|pod| pod.status?.pod_ip);
+    ip.map_or_else(String::new, |ip| format!("{ip}:10911"))
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_waited_for() {
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 10);
+    world.rocketmq.becomes(&address(&world, MASTER), |broker| {
+        broker.runtime("dispatchBehindBytes", "much")
+    });
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 30).await, Vec::<String>::new());
+    says(&world, "what it holds is not known");
+}
+
+#[tokio::test]
+async fn its_user_can_accept_the_loss_and_its_topics_come_back_all_the_same() {
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 4);
+    edit(&world, &other_image());
+    edit(
+        &world,
+        &json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": MASTER}}}),
+    );
+    assert_eq!(goes_on(&mut world, 20).await, [MASTER]);
+    is_done(&world);
+    has_everything_again(&world, MASTER);
+}
+
+#[tokio::test]
+async fn its_replicas_are_emptied_after_it() {
+    let mut world = serving(broker("orders").replicas(1)).await;
+    has_payments(&world, &[MASTER], 10);
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 60).await, [MASTER, "orders-0-replica-1-0"]);
+    is_done(&world);
+}
+
+#[tokio::test]
+async fn a_change_that_is_undone_while_it_waits_leaves_no_trace() {
+    let mut world = serving(broker("orders").groups(2)).await;
+    let before = brokers(&world);
+    has_payments(&world, &[MASTER, "orders-1-master-0"], 4);
+    edit(&world, &other_image());
+    goes_on(&mut world, 6).await;
+    assert_eq!(permission(&world, MASTER), Some(4));
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.0"}}));
+    goes_on(&mut world, 6).await;
+    is_done(&world);
+    assert_eq!(permission(&world, MASTER), Some(6));
+    assert_eq!(brokers(&world), before);
+}
+
+#[tokio::test]
+async fn an_operator_killed_after_any_write_ends_it_all_the_same() {
+    let emptied = async |crash: Option<usize>| {
+        let mut world = serving(broker("orders")).await;
+        has_payments(&world, &[MASTER], 10);
+        edit(&world, &other_image());
+        world.api.writes();
+        if let Some(write) = crash {
+            world.api.crash_after_write(write);
+        }
+        let mut order = Vec::new();
+        for _ in 0..30 {
+            order.extend(goes_on(&mut world, 1).await);
+            if world.api.has_crashed() || order == [MASTER] && world.ready::<Broker>("mq/orders") {
+                break;
+            }
+        }
+        let writes = world.api.writes().len();
+        world.api.heal();
+        world.restart_operator();
+        for _ in 0..30 {
+            order.extend(goes_on(&mut world, 1).await);
+            if order == [MASTER] && world.ready::<Broker>("mq/orders") {
+                break;
+            }
+        }
+        assert_eq!(order, [MASTER], "killed after write {crash:?}");
+        is_done(&world);
+        has_everything_again(&world, MASTER);
+        writes
+    };
+    let writes = emptied(None).await;
+    assert!(writes > 10, "{writes}");
+    for write in 1..=writes {
+        emptied(Some(write)).await;
+    }
+}
