@@ -8,11 +8,12 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 
 use crate::admin::Admin;
 use crate::api::{Broker, NameService, TopicTransfer};
 use crate::k8s::Applied;
+use crate::k8s::labels::{self, Labels};
 use crate::runtime::Metrics;
 use crate::workload::texts::Texts;
 
@@ -73,14 +74,28 @@ impl Stores {
             || self.name_services.find(|service| is(&service.metadata)).is_some()
     }
 
-    /// The pod of that name, if a StatefulSet with that UID made it.
+    /// The pod of that name, if it belongs to that StatefulSet, or to none and is about to.
     #[must_use]
     pub fn pod_of_set(&self, namespace: &str, name: &str, set: &StatefulSet) -> Option<Arc<Pod>> {
+        let found = get(&self.pods, namespace, name)?;
+        let owned = found
+            .owner_references()
+            .iter()
+            .any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref());
+        if owned {
+            return Some(found);
+        }
+        let selector = set.spec.as_ref()?.selector.match_labels.as_ref()?;
+        self.orphan(namespace, name, selector)
+    }
+
+    /// The pod of that name with these labels that belongs to nobody: its StatefulSet is being made anew around it.
+    #[must_use]
+    pub fn orphan(&self, namespace: &str, name: &str, selector: &Labels) -> Option<Arc<Pod>> {
         get(&self.pods, namespace, name).filter(|pod| {
-            let owners = pod.metadata.owner_references.iter().flatten();
-            owners
-                .into_iter()
-                .any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
+            pod.owner_references().is_empty()
+                && !selector.is_empty()
+                && labels::contain(Some(pod.labels()), selector)
         })
     }
 }

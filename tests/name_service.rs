@@ -325,19 +325,19 @@ async fn a_paused_name_service_neither_scales_nor_restarts_nor_is_given_order_to
 
 #[tokio::test]
 async fn changed_volume_claims_are_told_and_nothing_is_half_done() {
-    let claim = |size: &str| {
-        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"],
-            "storageClassName": "rocketmq-storage", "resources": {"requests": {"storage": size}}}}])
+    let claim = |mode: &str| {
+        json!([{"metadata": {"name": "data"}, "spec": {"accessModes": [mode],
+            "storageClassName": "rocketmq-storage", "resources": {"requests": {"storage": "1Gi"}}}}])
     };
     let names = name_service("names").size(2).with(|spec| {
         spec.storage_mode = rocketmq_operator::api::StorageMode::StorageClass;
-        spec.volume_claim_templates = serde_json::from_value(claim("1Gi")).unwrap();
+        spec.volume_claim_templates = serde_json::from_value(claim("ReadWriteOnce")).unwrap();
     });
     let mut world = serving(names).await;
     let before = uids(&world);
     world.edit::<NameService>(
         "mq/names",
-        &json!({"spec": {"volumeClaimTemplates": claim("2Gi")}}),
+        &json!({"spec": {"volumeClaimTemplates": claim("ReadWriteMany")}}),
     );
     change_image(&world, NEWER);
     world.settle().await;
@@ -349,7 +349,7 @@ async fn changed_volume_claims_are_told_and_nothing_is_half_done() {
     is_at_rest(&mut world).await;
     world.edit::<NameService>(
         "mq/names",
-        &json!({"spec": {"volumeClaimTemplates": claim("1Gi")}}),
+        &json!({"spec": {"volumeClaimTemplates": claim("ReadWriteOnce")}}),
     );
     world.settle().await;
     assert_ne!(uids(&world)["names-0"], before["names-0"]);

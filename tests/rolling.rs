@@ -138,7 +138,7 @@ async fn a_change_of_claim_templates_of_running_brokers_is_held_and_named() {
         .volume_claim_templates
         .unwrap();
     let mut claims = json!(claims);
-    claims[0]["spec"]["resources"]["requests"]["storage"] = json!("77Gi");
+    claims[0]["spec"]["accessModes"] = json!(["ReadWriteMany"]);
     edit(&world, &json!({"spec": {"volumeClaimTemplates": claims}}));
     world.settle().await;
     says(&world, "VolumeClaimTemplatesChanged");

@@ -25,8 +25,9 @@ use crate::context::{self, Context};
 use crate::error::{Class, Error};
 use crate::k8s::apply::{Hand, remove};
 use crate::k8s::labels::ADVERTISED;
-use crate::workload::replace;
+use crate::workload::grow::{self, Grown};
 use crate::workload::set::{self, Verdict};
+use crate::workload::{remake, replace};
 
 /// Writes what differs. Services come first, because their addresses go into what follows; a StatefulSet comes after
 /// the configuration that its pod starts with.
@@ -67,8 +68,9 @@ pub(super) async fn apply(
     if let Some(note) = &plan.note {
         hand.ensure(note, map).await?;
     }
+    let mut growth = None;
     for set in &plan.sets {
-        write_set(&mut hand, valid, (set, &plan.roll), ctx).await?;
+        write_set(&mut hand, valid, (set, &plan.roll), ctx, &mut growth).await?;
     }
     for pod in &plan.replace {
         replace::broken_pod(ctx, pod).await?;
@@ -91,6 +93,7 @@ pub(super) async fn apply(
     Ok(Done {
         foreign: hand.foreign,
         refused,
+        growth,
     })
 }
 
@@ -144,7 +147,9 @@ async fn retire(
             let retention = valid.spec.persistent_volume_claim_retention_policy;
             let then = retention.and_then(|asked| asked.when_scaled).unwrap_or_default();
             if let Some(live) = context::get(&ctx.stores.stateful_sets, namespace, &name) {
-                if valid.storage.has_claims() {
+                if set::is_as_found(&live) {
+                    remake::when_deleted(ctx, &live, then).await?;
+                } else if valid.storage.has_claims() {
                     let service_ip = live.annotations().get(ADVERTISED).map_or("", String::as_str);
                     let mut set = children::broker_set(valid, user, member, service_ip, Kept::default()).set;
                     if let Some(policy) = set
@@ -253,6 +258,7 @@ async fn write_set(
     valid: &Valid,
     (plan, roll): (&SetPlan, &Roll),
     ctx: &Context,
+    growth: &mut Option<String>,
 ) -> Result<(), Error> {
     let its_turn = *roll == Roll::Restart(plan.member);
     let namespace = valid.target.namespace.as_str();
@@ -260,7 +266,29 @@ async fn write_set(
     let map =
         |name: &str| context::get(&ctx.stores.config_maps, namespace, name).map(|map| map.metadata.clone());
     let live = context::get(&ctx.stores.stateful_sets, namespace, &name);
+    let anew = matches!(
+        plan.verdict,
+        Verdict::Remake | Verdict::PendingRemake | Verdict::Recreate
+    );
+    if let Some(live) = live.as_deref().filter(|_| anew && growth.is_none())
+        && let Grown::Not(why) = grow::claims(ctx, &plan.desired.set, live).await?
+    {
+        *growth = Some(why);
+    }
     match plan.verdict {
+        Verdict::AsFound => {}
+        Verdict::TakeOver => {
+            if let Some(live) = live {
+                remake::take_over(ctx, &live, &plan.desired.set).await?;
+            }
+        }
+        Verdict::PendingRemake if !its_turn => {}
+        _ if anew && growth.is_some() => {}
+        Verdict::Remake | Verdict::PendingRemake => {
+            if let Some(live) = live {
+                remake::around_pods(ctx, &live).await?;
+            }
+        }
         // Without its configuration the pod could not start again.
         Verdict::Pending if !its_turn && map(&children::config_name(&name)).is_none() => {
             hand.ensure(&plan.desired.config, map).await?;

@@ -5,7 +5,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, Volume, VolumeMount
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::ResourceExt;
 
 use super::config::{self, COMMON_KEY, Ports, UserConfig};
 use super::live::Live;
@@ -14,11 +13,12 @@ use crate::api::ReplicationMode;
 use crate::k8s::apply::hash;
 use crate::k8s::labels::{
     self, ADVERTISED, CONFIG_HASH, CONTENT, CONTENT_HASH, Component, GROUP, LIVE_HASH, LIVE_KEYS, Labels,
-    NAME_SERVERS, POD_NAME, RESTART_HASH, RESTARTED_AT, ROLE, STAGE,
+    NAME_SERVERS, POD_NAME, RENEWED, RESTART_HASH, RESTARTED_AT, ROLE, STAGE, TAKEN_OVER,
 };
 use crate::k8s::service;
 use crate::properties;
 use crate::workload::fields::PodFields;
+use crate::workload::storage::Storage;
 use crate::workload::template::{Role, config_map_volume, template};
 use crate::workload::{
     CONFIG_PATH, GO_LOGS_PATH, GO_STORE_PATH, LOGS_PATH, START_SCRIPT, START_SCRIPT_KEY, STORE_PATH, content,
@@ -92,11 +92,11 @@ pub fn name_servers_name(valid: &Valid) -> String {
 #[must_use]
 pub fn name_servers(valid: &Valid, list: &str, live: &Live) -> ConfigMap {
     let mut metadata = valid.target.meta(&name_servers_name(valid), own_labels(valid));
-    let annotations = [
-        (NAME_SERVERS.to_owned(), list.to_owned()),
-        (LIVE_HASH.to_owned(), live_hash(valid, live)),
-    ];
-    metadata.annotations = Some(annotations.into());
+    metadata.annotations = Some(annotations([
+        (NAME_SERVERS, Some(list)),
+        (LIVE_HASH, Some(&live_hash(valid, live))),
+        (TAKEN_OVER, valid.taken_over.then_some(RENEWED)),
+    ]));
     let mut data: Labels = [(NAMESRV_ADDR.to_owned(), list.to_owned())].into();
     data.extend(live_texts(valid, live));
     ConfigMap {
@@ -195,10 +195,13 @@ pub struct Kept<'a> {
     pub stage: Option<&'a str>,
     /// When the user last asked for a restart; kept when the wish is taken back, which restarts nothing.
     pub restarted_at: Option<&'a str>,
+    /// The name of its data volume, where the spec has none and the Go operator made one up.
+    pub volume: Option<&'a str>,
     /// The keys that its user set and it takes while it runs: [`super::live::remembered`].
     pub live_keys: Option<&'a str>,
-    /// The StatefulSet as it is: what it says of the configuration and of what its pods use.
-    pub before: Option<&'a StatefulSet>,
+    /// The annotations of its StatefulSet as it is, or of its pod while that is being made anew: what they say of the
+    /// configuration and of what its pods use.
+    pub before: Option<&'a Labels>,
 }
 
 /// The broker `member`, reached at `service_ip` unless the spec advertises the pod's own address.
@@ -214,6 +217,7 @@ pub fn broker_set(
     let labels = member_labels(valid, member);
     let config_name = config_name(&name);
     let parts = config::parts(valid, user, member);
+    let storage = &valid.storage.called(kept.volume);
     let restart_hash = config::restart_hash(valid, user, member);
     let config_hash = config_hash(kept.before, &restart_hash, &parts);
     let noted = content::noted(kept.before, &user.contents);
@@ -236,10 +240,10 @@ pub fn broker_set(
         env: environment(valid, member, service_ip),
         kept_env: &KEPT_ENV,
         volumes: volumes(&config_name),
-        mounts: mounts(valid, user, &name),
+        mounts: mounts(valid, user, storage, &name),
         dns_policy: "ClusterFirstWithHostNet".to_owned(),
     };
-    let template = template(&fields, &valid.storage, role);
+    let template = template(&fields, storage, role);
     let shape = set::Shape {
         name: &name,
         labels: labels.clone(),
@@ -248,7 +252,7 @@ pub fn broker_set(
         replicas: 1,
         retention: valid.spec.persistent_volume_claim_retention_policy.as_ref(),
     };
-    let mut set = set::stateful_set(&valid.target, shape, &valid.storage, template);
+    let mut set = set::stateful_set(&valid.target, shape, storage, template);
     let remembered = annotations([
         (
             ADVERTISED,
@@ -259,6 +263,7 @@ pub fn broker_set(
         (CONFIG_HASH, Some(&config_hash)),
         (RESTART_HASH, Some(&restart_hash)),
         (LIVE_KEYS, kept.live_keys),
+        (TAKEN_OVER, valid.taken_over.then_some(RENEWED)),
         (CONTENT, noted.contents.as_deref()),
         (CONTENT_HASH, noted.mark.as_deref()),
     ]);
@@ -285,8 +290,8 @@ fn annotations<const N: usize>(all: [(&str, Option<&str>); N]) -> Labels {
 
 /// What makes a new template of an equal one, for another configuration. It stays as it was as long as only that changed
 /// which running brokers take.
-fn config_hash(before: Option<&StatefulSet>, restart_hash: &str, parts: &Labels) -> String {
-    let annotation = |key: &str| before.and_then(|set| set.annotations().get(key));
+fn config_hash(before: Option<&Labels>, restart_hash: &str, parts: &Labels) -> String {
+    let annotation = |key: &str| before.and_then(|noted| noted.get(key));
     let same = annotation(RESTART_HASH).is_some_and(|noted| noted == restart_hash);
     let kept = annotation(CONFIG_HASH).filter(|_| same);
     kept.cloned().unwrap_or_else(|| hash(parts))
@@ -329,15 +334,15 @@ fn environment(valid: &Valid, member: Member, service_ip: &str) -> Vec<EnvVar> {
 
 /// The Go operator's folders of the data volume, at paths that any user can reach; with the image's own command, where
 /// that looks for them.
-fn mounts(valid: &Valid, user: &UserConfig, name: &str) -> Vec<VolumeMount> {
+fn mounts(valid: &Valid, user: &UserConfig, storage: &Storage, name: &str) -> Vec<VolumeMount> {
     let (store, logs) = if valid.switches.image_command {
         (GO_STORE_PATH, GO_LOGS_PATH)
     } else {
         (STORE_PATH, LOGS_PATH)
     };
     let mut mounts = vec![
-        valid.storage.mount(logs, format!("logs/{name}")),
-        valid.storage.mount(store, format!("store/{name}")),
+        storage.mount(logs, format!("logs/{name}")),
+        storage.mount(store, format!("store/{name}")),
         VolumeMount {
             name: CONFIG_VOLUME.to_owned(),
             mount_path: CONFIG_PATH.to_owned(),

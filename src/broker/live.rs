@@ -3,7 +3,7 @@
 //! It is written where every start reads it, and told to the brokers that run. What they say is read back: they say yes to
 //! everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
@@ -157,6 +157,23 @@ fn differing(facts: &Facts, wanted: &BTreeMap<String, String>) -> BTreeMap<Strin
         .filter(|(key, value)| differs(key, value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
+}
+
+/// Whether two lists name the same name servers: the order does not matter, nor does a `;` at the end.
+#[must_use]
+pub fn same_servers(one: Option<&str>, other: &str) -> bool {
+    one.is_some_and(|one| servers(one) == servers(other))
+}
+
+/// Whether two lists have no name server in common.
+#[must_use]
+pub fn other_servers(one: Option<&str>, other: &str) -> bool {
+    one.is_some_and(|one| servers(one).is_disjoint(&servers(other)))
+}
+
+fn servers(list: &str) -> BTreeSet<&str> {
+    let each = list.split(';').map(str::trim);
+    each.filter(|server| !server.is_empty()).collect()
 }
 
 /// The list of name servers that every broker was seen to run with, if that is so of all of them. One that does not run

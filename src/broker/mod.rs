@@ -1,6 +1,7 @@
 //! The `Broker` reconciler: observe, plan, apply, report.
 
 pub mod backlog;
+pub mod before;
 pub mod children;
 pub mod config;
 pub mod credentials;
@@ -50,7 +51,7 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
         return Ok(Action::await_change());
     }
     let valid = match Valid::check(&broker)?.and_then(|valid| shares_no_store(valid, &ctx)) {
-        Ok(valid) => valid,
+        Ok(valid) => valid.knowing(&ctx),
         Err(why) => return reject(&broker, &why, false, &ctx).await,
     };
     let user = match read_config(&valid, &ctx).await? {
@@ -63,11 +64,12 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
     };
     let name_servers = name_servers::find(&valid, &ctx);
     let observed = observe::observe(&valid, &user, name_servers.as_ref().ok(), (&ctx, &*admin)).await;
-    let known = name_servers.as_ref().ok().map(|found| found.list.as_str());
+    let before = observed.name_server_list.as_deref();
+    let known = name_servers.as_ref().ok().and_then(|found| found.known(before));
     let asked = Asked {
         valid: &valid,
         user: &user,
-        list: known.or(observed.name_server_list.as_deref()),
+        list: known.or(before),
     };
     let topics = match plan::next_master(&asked, &observed) {
         Some(master) => roll::read(&valid, &observed, master, (&ctx, &*admin)).await?,

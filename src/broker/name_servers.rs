@@ -7,15 +7,16 @@ use kube::ResourceExt;
 
 use super::valid::{NameServerSource, Rejected, Valid};
 use crate::api::NameService;
-use crate::context::{self, Context};
-use crate::k8s::pod;
-use crate::name_service::{PORT, stable_names};
+use crate::context::Context;
+use crate::name_service::addresses;
 
 /// The name servers of one `Broker`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameServers {
     /// `NAMESRV_ADDR`: `host:port` in ordinal order, joined by `;`.
     pub list: String,
+    /// Whether each of them is in the list: one without a name is not as long as its pod has no address.
+    pub complete: bool,
     /// Where the operator asks each of them; `None` where a pod has no address yet.
     pub ask: Vec<NameServer>,
 }
@@ -35,6 +36,7 @@ pub fn find(valid: &Valid, ctx: &Context) -> Result<NameServers, Rejected> {
     match &valid.name_servers {
         NameServerSource::Listed(addresses) => Ok(NameServers {
             list: addresses.join(";"),
+            complete: true,
             ask: addresses
                 .iter()
                 .map(|address| NameServer {
@@ -99,20 +101,31 @@ fn of(service: &NameService, ctx: &Context) -> NameServers {
         .map(|status| status.size)
         .filter(|size| *size > 0);
     let size = accepted.unwrap_or(service.spec.size);
-    let set = context::get(&ctx.stores.stateful_sets, &namespace, &name);
-    let ask = (0..size).map(|ordinal| {
-        let name = format!("{name}-{ordinal}");
-        let pod = set
-            .as_ref()
-            .and_then(|set| ctx.stores.pod_of_set(&namespace, &name, set));
-        let ip = pod.as_deref().and_then(pod::ip);
-        NameServer {
-            address: ip.map(|ip| format!("{ip}:{PORT}")),
-            name,
-        }
-    });
+    let places = addresses::places(ctx, &namespace, &name, size);
+    let list: Vec<String> = places.iter().filter_map(|place| place.address.clone()).collect();
     NameServers {
-        ask: ask.collect(),
-        list: stable_names(&name, &namespace, size).join(";"),
+        complete: list.len() == places.len(),
+        list: list.join(";"),
+        ask: places
+            .into_iter()
+            .map(|place| NameServer {
+                address: place.pod_address(),
+                name: place.pod_name,
+            })
+            .collect(),
+    }
+}
+
+impl NameServers {
+    /// The list that brokers are to run with. While a name server has no address they keep the one that they had, rather than
+    /// be told twice.
+    #[must_use]
+    pub fn known<'a>(&'a self, before: Option<&'a str>) -> Option<&'a str> {
+        let known = if self.complete {
+            self.list.as_str()
+        } else {
+            before.unwrap_or(&self.list)
+        };
+        (!known.is_empty()).then_some(known)
     }
 }

@@ -76,7 +76,7 @@ impl Facts {
     /// Whether it was seen to run with another list of name servers.
     #[must_use]
     pub fn misses(&self, list: &str) -> bool {
-        self.config.get(live::NAME_SERVERS) != Some(list)
+        !live::same_servers(self.config.get(live::NAME_SERVERS), list)
     }
 
     /// Whether its version takes a list of name servers without a restart.
@@ -193,7 +193,7 @@ async fn seen(
     let pod_name = member.pod_name(&valid.name);
     let pod = match &set {
         Some(set) => ctx.stores.pod_of_set(namespace, &pod_name, set),
-        // It outlives its set for as long as it takes to stop.
+        // It outlives its set for as long as it takes to stop, or until there is another set around it.
         None => context::get(&ctx.stores.pods, namespace, &pod_name)
             .filter(|pod| labels::contain(Some(pod.labels()), &labels::broker_selector(&valid.name))),
     };
@@ -318,13 +318,14 @@ impl Observed {
     }
 
     /// As [`Observed::not_serving`], but a broker that still runs with another list of name servers than `list` need only be
-    /// listed somewhere: the new ones hear of it when it has restarted.
+    /// listed somewhere, and nowhere if all of its own are gone: the new ones hear of it when it has restarted.
     #[must_use]
     pub fn in_trouble(&self, valid: &Valid, user: &UserConfig, list: &str) -> BTreeMap<String, String> {
         let mut all = self.not_serving(valid, user);
         for seen in &self.members {
-            let serves = seen.facts.as_ref().is_some_and(|facts| facts.misses(list));
-            if serves && self.is_listed_somewhere(valid, seen.member) {
+            let facts = seen.facts.as_ref().filter(|facts| facts.misses(list));
+            let forsaken = |facts: &Facts| live::other_servers(facts.config.get(live::NAME_SERVERS), list);
+            if facts.is_some_and(|facts| forsaken(facts) || self.is_listed_somewhere(valid, seen.member)) {
                 all.remove(&seen.member.pod_name(&valid.name));
             }
         }

@@ -21,6 +21,7 @@ use super::valid::{Member, Valid};
 use super::volatile::{self, Refill, Store};
 use crate::api::RolloutStatus;
 use crate::k8s::labels::{OPENING, RESTARTED_AT};
+use crate::workload::claims::{self, Claims};
 use crate::workload::set::{self, Verdict};
 
 /// `spec.scaleIn.timeoutSeconds` where it is not given.
@@ -60,8 +61,10 @@ pub struct Plan {
     pub scale_in: Option<leave::Step>,
     /// Brokers that leave, with the next step of each.
     pub leaving: Vec<(Member, Retire)>,
-    /// Brokers whose StatefulSets another operator made: they are left as they are.
+    /// Brokers whose StatefulSets another operator made with other labels: they are left as they are.
     pub untouched: Vec<Member>,
+    /// Brokers that run as the Go operator made them.
+    pub as_found: Vec<Member>,
     /// The next step of the rolling restart.
     pub roll: Roll,
     /// How many brokers are to be restarted.
@@ -154,7 +157,13 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
         match address(valid, seen) {
             Some(ip) => {
                 let stage = stages.get(&seen.member).copied();
-                plan.sets.push(set_plan(valid, user, seen, ip, stage));
+                let mut set = set_plan(asked, seen, ip, stage);
+                let remakes = matches!(set.verdict, Verdict::Remake | Verdict::PendingRemake);
+                if remakes && plan.drains(observed, seen.member.group) {
+                    // In a group that leaves, a set that is not there means something else.
+                    set.verdict = Verdict::Pending;
+                }
+                plan.sets.push(set);
             }
             None => plan.without_address.push(seen.member),
         }
@@ -166,6 +175,11 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
     let pending = plan.sets.iter().filter(|set| set.verdict == Verdict::Pending);
     let untouched = pending.filter(|set| set.is_somebody_elses(observed));
     plan.untouched = untouched.map(|set| set.member).collect();
+    let as_found = plan
+        .sets
+        .iter()
+        .filter(|set| matches!(set.verdict, Verdict::TakeOver | Verdict::AsFound));
+    plan.as_found = as_found.map(|set| set.member).collect();
     let mut candidates = candidates(observed, &plan.sets, list);
     candidates.retain(|candidate| !plan.drains(observed, candidate.seen.member.group));
     let known = roll::Known {
@@ -295,7 +309,7 @@ pub fn next_master(asked: &Asked<'_>, observed: &Observed) -> Option<Member> {
     let stages = stages(valid, observed);
     let sets = observed.members.iter().filter_map(|seen| {
         let stage = stages.get(&seen.member).copied();
-        Some(set_plan(valid, user, seen, address(valid, seen)?, stage))
+        Some(set_plan(asked, seen, address(valid, seen)?, stage))
     });
     let sets: Vec<_> = sets.collect();
     let not_serving = observed.in_trouble(valid, user, asked.list?);
@@ -315,7 +329,11 @@ fn candidates<'a>(observed: &'a Observed, sets: &[SetPlan], list: &str) -> Vec<C
         Some(Candidate {
             seen,
             why,
-            other_claims: why == Outdated::Set && !set::same_claims(&set.desired.set, live),
+            claims: if why == Outdated::Set {
+                claims::compare(&set.desired.set, live)
+            } else {
+                Claims::Same
+            },
         })
     };
     sets.iter().filter_map(candidate).collect()
@@ -372,22 +390,55 @@ fn address<'a>(valid: &Valid, seen: &'a Seen) -> Option<&'a str> {
     }
 }
 
-fn set_plan(valid: &Valid, user: &UserConfig, seen: &Seen, ip: &str, stage: Option<&str>) -> SetPlan {
-    let live = seen.set.as_deref();
-    let before = live.and_then(|set| set.annotations().get(RESTARTED_AT));
+fn set_plan(asked: &Asked<'_>, seen: &Seen, ip: &str, stage: Option<&str>) -> SetPlan {
+    let Asked { valid, user, list } = *asked;
+    // A set that is being made anew around its pod remembers nothing, the pod does.
+    let live = seen.set.as_deref().map(ResourceExt::annotations);
+    let noted = live.or(seen.pod.as_deref().map(ResourceExt::annotations));
+    let before = noted.and_then(|noted| noted.get(RESTARTED_AT));
     let live_keys = live::remembered(user, &live::removed(user, seen));
     let kept = Kept {
         stage,
         restarted_at: valid.restarted_at.as_ref().or(before).map(String::as_str),
+        volume: data_volume(seen),
         live_keys: live_keys.as_deref(),
-        before: live,
+        before: noted,
     };
-    let desired = children::broker_set(valid, user, seen.member, ip, kept);
+    let mut desired = children::broker_set(valid, user, seen.member, ip, kept);
+    if let Some(live) = seen.set.as_deref() {
+        claims::keep_words(&mut desired.set, live);
+    }
     let pods: Vec<_> = seen.pod.iter().cloned().collect();
-    let verdict = set::verdict(&desired.set, seen.set.as_deref(), &pods);
+    let mut verdict = set::verdict(&desired.set, seen.set.as_deref(), &pods);
+    if verdict == Verdict::AsFound && list.is_some_and(|list| is_deaf(seen, list)) {
+        // Its name servers are part of the Go operator's template: it would come back with the same ones.
+        verdict = Verdict::PendingRemake;
+    }
     SetPlan {
         member: seen.member,
         verdict,
         desired,
     }
+}
+
+/// The name of the data volume as it was made.
+fn data_volume(seen: &Seen) -> Option<&str> {
+    if let Some(set) = seen.set.as_deref() {
+        let claims = set.spec.as_ref()?.volume_claim_templates.as_ref()?;
+        return claims.first()?.metadata.name.as_deref();
+    }
+    let pod = seen.pod.as_deref()?;
+    let suffix = format!("-{}", pod.name_any());
+    let volumes = pod.spec.as_ref()?.volumes.as_ref()?;
+    let mut claims = volumes.iter().filter_map(|volume| {
+        let source = volume.persistent_volume_claim.as_ref()?;
+        source.claim_name.strip_suffix(suffix.as_str())
+    });
+    claims.next()
+}
+
+/// Whether it runs with other name servers and does not take a list without a restart.
+fn is_deaf(seen: &Seen, list: &str) -> bool {
+    let facts = seen.facts.as_ref();
+    facts.is_some_and(|facts| facts.misses(list) && !facts.takes_name_servers_live())
 }

@@ -19,6 +19,7 @@ use crate::api::RolloutStatus;
 use crate::context::Context;
 use crate::error::Error;
 use crate::k8s::pod;
+use crate::workload::claims::Claims;
 use crate::workload::set::{self, Verdict};
 
 /// How long producers are given to learn that a group is read-only: they ask name servers every 30 s.
@@ -95,8 +96,8 @@ pub struct Candidate<'a> {
     pub seen: &'a Seen,
     /// Why it is to be restarted.
     pub why: Outdated,
-    /// Whether its claim templates differ, which cannot be changed in place.
-    pub other_claims: bool,
+    /// How its claim templates differ, which cannot be changed in place.
+    pub claims: Claims,
 }
 
 /// Why a broker is to be restarted, if it is.
@@ -104,7 +105,7 @@ pub struct Candidate<'a> {
 pub fn outdated(verdict: Verdict, seen: &Seen, list: &str) -> Option<Outdated> {
     let live = seen.set.as_deref()?;
     let made_by_us = set::intent(live).is_some();
-    if verdict == Verdict::Pending {
+    if matches!(verdict, Verdict::Pending | Verdict::PendingRemake) {
         return made_by_us.then_some(Outdated::Set);
     }
     let pod = seen.pod.as_deref().filter(|pod| !pod::deleting(pod))?;
@@ -181,8 +182,9 @@ pub fn step(known: &Known<'_>) -> (Roll, Option<RolloutStatus>) {
     if let Some((pod, why)) = known.other_trouble(next.seen) {
         return (wait(format!("{pod} has to serve first: {why}")), None);
     }
-    if let Some(other) = known.candidates.iter().find(|candidate| candidate.other_claims) {
-        return (known.other_claims(other.seen), None);
+    let cannot = |candidate: &&Candidate<'_>| matches!(candidate.claims, Claims::Shrunk | Claims::Other);
+    if let Some(other) = known.candidates.iter().find(cannot) {
+        return (known.other_claims(*other), None);
     }
     if known.valid.spec.allow_restart == Some(false) {
         return (known.not_allowed(next), None);
@@ -245,13 +247,22 @@ impl Known<'_> {
         others.next().map(|(pod, why)| (pod.as_str(), why.as_str()))
     }
 
-    fn other_claims(&self, seen: &Seen) -> Roll {
+    fn other_claims(&self, candidate: Candidate<'_>) -> Roll {
+        let pod = self.pod(candidate.seen);
+        if candidate.claims == Claims::Shrunk {
+            return Roll::Held {
+                reason: "VolumeNotShrunk",
+                message: format!(
+                    "spec.volumeClaimTemplates asks for less than the volumes of {pod} have, and a volume is never made smaller; \
+                     put the size back, or ask for more"
+                ),
+            };
+        }
         Roll::Held {
             reason: "VolumeClaimTemplatesChanged",
             message: format!(
-                "spec.volumeClaimTemplates differs from the claims that {} runs with, and claims of a running broker are not \
-                 changed; put the templates back, or make the change with new groups",
-                self.pod(seen)
+                "spec.volumeClaimTemplates differs from the claims that {pod} runs with in more than size, and claims of a running \
+                 broker are not changed; put the templates back, or make the change with new groups"
             ),
         }
     }
@@ -371,7 +382,9 @@ async fn topics(
     master: Member,
     admin: &dyn Admin,
 ) -> Result<Topics, String> {
-    if valid.shape.groups < 2 && volatile::place(valid).is_none() {
+    // One that no name server lists cannot be shown as read-only, and nobody new finds it.
+    let nowhere = valid.shape.groups < 2 && volatile::place(valid).is_none();
+    if nowhere || !observed.may_be_listed(valid, master) {
         return Ok(Topics::default());
     }
     let masters = observed.members.iter().filter(|seen| seen.member.is_master());

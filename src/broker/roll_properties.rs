@@ -322,7 +322,7 @@ impl Model {
                 Some(Candidate {
                     seen,
                     why,
-                    other_claims: false,
+                    claims: Claims::Same,
                 })
             })
             .collect();

@@ -8,7 +8,7 @@ use super::observe::Observed;
 use super::plan::{Opening, Plan};
 use super::retire::Retire;
 use super::roll::Roll;
-use super::valid::{Rejected, Shape, Valid};
+use super::valid::{Member, Rejected, Shape, Valid};
 use crate::api::{Broker, BrokerStatus};
 use crate::k8s::conditions::{self, CONFIG_ACCEPTED, DEGRADED, PROGRESSING, READY, Says};
 use crate::k8s::{apply::Foreign, labels, pod};
@@ -23,6 +23,8 @@ pub struct Done {
     pub foreign: Vec<Foreign>,
     /// What brokers refused, or did not answer to, in their words.
     pub refused: Vec<String>,
+    /// Why a volume does not grow that is to, and what the user can do.
+    pub growth: Option<String>,
 }
 
 /// The status of a `Broker` that was reconciled.
@@ -303,6 +305,9 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
             format!("telling {} of running brokers, {pod} among them", keys.join(", ")),
         );
     }
+    if let (true, Some(first)) = (waiting.is_empty(), seen.plan.as_found.first()) {
+        return Says::no("TakenOver", taken_over(valid, seen.plan, *first));
+    }
     if waiting.is_empty() {
         return Says::no("Steady", "everything the spec asks for is there");
     }
@@ -314,6 +319,33 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
             valid.shape.brokers()
         ),
     )
+}
+
+fn taken_over(valid: &Valid, plan: &Plan, first: Member) -> String {
+    format!(
+        "{} StatefulSets, {} among them, are as the Go operator made them; nothing restarts until spec changes or annotation \
+         rocketmq.apache.org/restartedAt is set, then each pod once, one at a time",
+        plan.as_found.len(),
+        first.name(&valid.name)
+    )
+}
+
+/// What runs that neither the spec nor the status knows of.
+fn leftovers(valid: &Valid) -> Option<Says> {
+    let first = valid.leftovers.first()?;
+    let groups = valid.leftovers.iter().map(|member| member.group + 1).max();
+    let replicas = valid.leftovers.iter().map(|member| member.replica).max();
+    Some(Says::yes(
+        "Leftovers",
+        format!(
+            "{} StatefulSets, {} among them, run beyond what was asked for when the cluster was taken over, and are left alone; to \
+             have them looked after, ask for them (spec.size {}, spec.replicaPerGroup {}), to be rid of them ask for less after that",
+            valid.leftovers.len(),
+            first.name(&valid.name),
+            groups.unwrap_or_default().max(valid.asked.groups),
+            replicas.unwrap_or_default().max(valid.asked.replicas),
+        ),
+    ))
 }
 
 /// What is done, or waited for, to carry out a change that needs restarts.
@@ -409,6 +441,12 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
     }
     if let Some(refused) = done.refused.first() {
         return Says::yes("Refused", format!("{refused}; tried again"));
+    }
+    if let Some(why) = &done.growth {
+        return Says::yes("VolumeNotGrown", why);
+    }
+    if let Some(left) = leftovers(valid) {
+        return left;
     }
     if valid.switches.image_command {
         return Says::yes(

@@ -154,6 +154,10 @@ pub struct Valid {
     pub accepts_loss: Option<String>,
     /// When the user last asked for a restart of every broker, by annotation.
     pub restarted_at: Option<String>,
+    /// Whether the Go operator made this cluster: its clients dial pods.
+    pub taken_over: bool,
+    /// Brokers that run and that neither the spec nor the status knows of.
+    pub leftovers: Vec<Member>,
 }
 
 impl Valid {
@@ -217,6 +221,8 @@ impl Valid {
             scale_in: status.and_then(|status| status.scale_in.clone()),
             accepts_loss: broker.annotations().get(ACCEPT_LOSS).cloned(),
             restarted_at: broker.annotations().get(RESTARTED_AT).cloned(),
+            taken_over: false,
+            leftovers: Vec::new(),
             spec: spec.clone(),
             name,
             target,
@@ -277,7 +283,7 @@ impl Valid {
         match self.spec.advertised_address {
             Some(PodIP) => true,
             Some(Service) => false,
-            None => self.spec.host_network == Some(true),
+            None => self.taken_over || self.spec.host_network == Some(true),
         }
     }
 }

@@ -30,6 +30,13 @@ pub const INTENT: &str = "rocketmq.apache.org/intent";
 pub const APPLIED: &str = "rocketmq.apache.org/applied";
 /// Annotation on a StatefulSet: the hash of the claim templates it was made with, which can never change.
 pub const CLAIMS: &str = "rocketmq.apache.org/claims";
+/// Annotation on a StatefulSet of a cluster that the Go operator made: [`AS_FOUND`] until its pods are made from our template,
+/// [`RENEWED`] since. Its brokers go on being dialled at their pods' addresses.
+pub const TAKEN_OVER: &str = "rocketmq.apache.org/taken-over";
+/// The value of [`TAKEN_OVER`] as long as the Go operator's template is untouched.
+pub const AS_FOUND: &str = "as-found";
+/// The value of [`TAKEN_OVER`] from then on, and that of the ConfigMap of name servers.
+pub const RENEWED: &str = "renewed";
 /// Annotation on a pod template: the hash of the configuration its pods start with, so that a change of it is a
 /// change of the template.
 pub const CONFIG_HASH: &str = "rocketmq.apache.org/config-hash";

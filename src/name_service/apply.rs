@@ -9,13 +9,16 @@ use crate::admin::{self, ORDER_TOPICS};
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::k8s::apply::{Foreign, Hand};
-use crate::workload::replace;
+use crate::workload::grow::{self, Grown};
+use crate::workload::{remake, replace};
 
 /// What came of carrying out a plan.
 #[derive(Debug, Default)]
 pub struct Done {
     /// Objects under our names that are somebody else's.
     pub foreign: Vec<Foreign>,
+    /// Why a volume does not grow that is to, and what the user can do.
+    pub growth: Option<String>,
     /// Name servers that did not take their order topics, and why.
     pub refused: Vec<(String, String)>,
 }
@@ -29,8 +32,9 @@ pub(super) async fn apply(
 ) -> Result<Done, Error> {
     let mut hand = Hand::new(ctx, &valid.target);
     write_surroundings(&mut hand, valid, ctx).await?;
-    write_set(&mut hand, observed, plan, ctx).await?;
+    let growth = write_set(&mut hand, observed, plan, ctx).await?;
     let mut done = Done {
+        growth,
         foreign: hand.foreign,
         refused: Vec::new(),
     };
@@ -68,23 +72,39 @@ async fn write_surroundings(hand: &mut Hand<'_>, valid: &Valid, ctx: &Context) -
     Ok(())
 }
 
+/// Writes the set, or says why its volumes cannot become what they are to be first.
 async fn write_set(
     hand: &mut Hand<'_>,
     observed: &Observed,
     plan: &Plan,
     ctx: &Context,
-) -> Result<(), Error> {
-    match (plan.step, &observed.set) {
+) -> Result<Option<String>, Error> {
+    let live = observed.set.as_deref();
+    match (plan.step, live) {
         (SetStep::Keep, live) => {
-            let live = live.as_ref().map(|live| live.metadata.clone());
+            let live = live.map(|live| live.metadata.clone());
             hand.ensure(plan.set.as_ref(), |_| live).await?;
         }
-        (SetStep::Recreate, Some(live)) => {
-            replace::set(ctx, live).await?;
+        (SetStep::TakeOver, Some(live)) => remake::take_over(ctx, live, &plan.set).await?,
+        (SetStep::AsFound, Some(live)) => {
+            let wanted = plan.set.spec.as_ref().and_then(|spec| spec.replicas);
+            if let Some(wanted) = wanted.filter(|wanted| observed.replicas() != Some(*wanted)) {
+                remake::scale(ctx, live, wanted).await?;
+            }
         }
-        (SetStep::Recreate, None) | (SetStep::Leave, _) => {}
+        (SetStep::Recreate | SetStep::Remake, Some(live)) => {
+            if let Grown::Not(why) = grow::claims(ctx, &plan.set, live).await? {
+                return Ok(Some(why));
+            }
+            if plan.step == SetStep::Remake {
+                remake::around_pods(ctx, live).await?;
+            } else {
+                replace::set(ctx, live).await?;
+            }
+        }
+        (_, None) | (SetStep::Leave, _) => {}
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Gives a name server order topics, in order: see [`super::order_topics`].

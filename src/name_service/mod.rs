@@ -1,5 +1,6 @@
 //! The `NameService` reconciler: observe, plan, apply, report.
 
+pub mod addresses;
 pub mod apply;
 pub mod children;
 pub mod observe;
@@ -40,10 +41,13 @@ pub fn headless_name(name: &str) -> String {
 /// The addresses of name servers that stay whatever happens to their pods, `host:port` in ordinal order.
 #[must_use]
 pub fn stable_names(name: &str, namespace: &str, size: i32) -> Vec<String> {
-    let service = headless_name(name);
     (0..size)
-        .map(|ordinal| format!("{name}-{ordinal}.{service}.{namespace}.svc:{PORT}"))
+        .map(|ordinal| stable_name(name, namespace, ordinal))
         .collect()
+}
+
+fn stable_name(name: &str, namespace: &str, ordinal: i32) -> String {
+    format!("{name}-{ordinal}.{}.{namespace}.svc:{PORT}", headless_name(name))
 }
 
 /// Brings the world one step closer to what `service` asks for, and reports.

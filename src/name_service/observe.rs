@@ -9,15 +9,18 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use super::PORT;
 use super::users::{self, User};
 use super::valid::Valid;
+use super::{PORT, addresses};
 use crate::admin::{self, ClusterInfo, ORDER_TOPICS};
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::k8s::pod;
 use crate::workload::content::{self, Contents};
 use crate::workload::fields::PodFields;
+
+/// More pods than any set of name servers has.
+const MOST: i32 = 1000;
 
 /// Everything a plan is made from.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Observed {
     pub set: Option<Arc<StatefulSet>>,
     /// Each name server that runs or is to run, in ordinal order.
     pub members: Vec<Seen>,
+    /// How many pods a set that is being made anew has left for the next.
+    pub orphans: i32,
     /// The Brokers that run with them.
     pub users: Vec<User>,
     /// What pods use of the user's ConfigMaps and Secrets.
@@ -70,7 +75,10 @@ impl Observed {
     /// How many pods the StatefulSet is to have, as it is now.
     #[must_use]
     pub fn replicas(&self) -> Option<i32> {
-        self.set.as_ref()?.spec.as_ref()?.replicas
+        match &self.set {
+            Some(set) => set.spec.as_ref()?.replicas,
+            None => (self.orphans > 0).then_some(self.orphans),
+        }
     }
 }
 
@@ -79,22 +87,32 @@ pub async fn observe(valid: &Valid, ctx: &Context) -> Result<Observed, Error> {
     let namespace = valid.target.namespace.as_str();
     let set = context::get(&ctx.stores.stateful_sets, namespace, &valid.name)
         .filter(|set| valid.target.owns(&set.metadata));
+    let pod = |ordinal| {
+        addresses::pod_of(
+            ctx,
+            namespace,
+            &valid.name,
+            &valid.pod_name(ordinal),
+            set.as_deref(),
+        )
+    };
+    let orphans = if set.is_none() {
+        (0..MOST).take_while(|ordinal| pod(*ordinal).is_some()).count()
+    } else {
+        0
+    };
+    let pods = |all: i32| (0..all).map(pod).collect::<Vec<_>>();
     let mut observed = Observed {
-        set,
+        orphans: i32::try_from(orphans).unwrap_or(i32::MAX),
+        set: set.clone(),
         members: Vec::new(),
         users: using(valid, ctx),
         contents: content::read(&valid.target, &PodFields::from(&valid.spec), None, ctx).await?,
     };
     let all = valid.asked.max(observed.replicas().unwrap_or(0));
-    let members = (0..all).map(|ordinal| {
-        let name = valid.pod_name(ordinal);
-        let pod = observed
-            .set
-            .as_ref()
-            .and_then(|set| ctx.stores.pod_of_set(namespace, &name, set));
-        seen(name, pod, ctx)
-    });
-    observed.members = join_all(members).await;
+    let members = (0..all).zip(pods(all));
+    let members = members.map(|(ordinal, pod)| seen(valid.pod_name(ordinal), pod, ctx));
+    observed.members = join_all(members.collect::<Vec<_>>()).await;
     Ok(observed)
 }
 

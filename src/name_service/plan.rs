@@ -13,8 +13,9 @@ use super::observe::Observed;
 use super::roll::{self, Next};
 use super::standing::{Replay, Standing, serving, standings};
 use super::valid::Valid;
-use super::{children, stable_names};
+use super::{PORT, children, stable_names};
 use crate::k8s::labels::RESTARTED_AT;
+use crate::workload::claims::{self, Claims};
 use crate::workload::content;
 use crate::workload::set::{self, Verdict};
 
@@ -46,6 +47,12 @@ pub enum SetStep {
     Keep,
     /// It is deleted, to be made anew.
     Recreate,
+    /// It is deleted around its pods, to be made anew.
+    Remake,
+    /// It is noted as ours, and otherwise left as the Go operator made it.
+    TakeOver,
+    /// It is left as the Go operator made it, but for how many pods it has.
+    AsFound,
     /// It is left alone.
     Leave,
 }
@@ -89,19 +96,29 @@ impl Plan {
 #[must_use]
 pub fn plan(valid: &Valid, observed: &Observed) -> Plan {
     let standings = standings(valid, observed);
-    let (published, scaling_out) = published(valid, &standings);
-    let (replicas, scaling_in) = replicas(valid, observed);
     let live = observed.set.as_deref();
-    let kept = live.and_then(|live| live.annotations().get(RESTARTED_AT));
+    let found = live.filter(|live| set::is_unnoted(live) || set::is_as_found(live));
+    let found = found.and_then(|_| observed.replicas());
+    let (published, scaling_out) = published(valid, found, &standings);
+    let (replicas, scaling_in) = replicas(valid, observed);
+    // A set that is being made anew around its pods remembers nothing, the pods do.
+    let pod = observed.members.first().and_then(|seen| seen.pod.as_deref());
+    let noted = live
+        .map(ResourceExt::annotations)
+        .or(pod.map(ResourceExt::annotations));
+    let kept = noted.and_then(|noted| noted.get(RESTARTED_AT));
     let restarted_at = valid.restarted_at.as_ref().or(kept);
-    let set = children::stateful_set(
+    let mut set = children::stateful_set(
         valid,
         replicas,
         restarted_at.map(String::as_str),
-        &content::noted(live, &observed.contents),
+        &content::noted(noted, &observed.contents),
     );
+    if let Some(live) = live {
+        claims::keep_words(&mut set, live);
+    }
     let verdict = set::verdict(&set, live, &observed.pods());
-    let (step, changing) = step(verdict, &set, live);
+    let (step, changing) = step(verdict, &set, live, scaling_in.is_some());
     let settled = step == SetStep::Keep && verdict == Verdict::Keep && observed.replicas() == Some(replicas);
     let (restart, rolling) = restart(observed, &standings, settled);
     Plan {
@@ -130,9 +147,12 @@ pub fn plan(valid: &Valid, observed: &Observed) -> Plan {
     }
 }
 
-/// How many name servers are published from now on. Fewer at once; more when all the new ones serve.
-fn published(valid: &Valid, standings: &[Standing<'_>]) -> (i32, Option<Wait>) {
-    let before = valid.published.unwrap_or(valid.asked);
+/// How many name servers are published from now on. Fewer at once; more when all the new ones serve. Where the Go operator
+/// made them, those that it made are published first.
+fn published(valid: &Valid, found: Option<i32>, standings: &[Standing<'_>]) -> (i32, Option<Wait>) {
+    let before = valid
+        .published
+        .unwrap_or_else(|| found.map_or(valid.asked, |found| found.clamp(1, valid.asked)));
     if valid.switches.paused {
         return (before, None);
     }
@@ -164,7 +184,9 @@ fn replicas(valid: &Valid, observed: &Observed) -> (i32, Option<Wait>) {
         return (valid.asked, None);
     };
     let asked = usize::try_from(valid.asked).unwrap_or_default();
-    let leaving = stable_names(&valid.name, &valid.target.namespace, live).split_off(asked);
+    let mut leaving = stable_names(&valid.name, &valid.target.namespace, live).split_off(asked);
+    let pods = observed.members.iter().skip(asked);
+    leaving.extend(pods.filter_map(|seen| Some(format!("{}:{PORT}", seen.ip()?))));
     let names: Vec<String> = (valid.asked..live)
         .map(|ordinal| valid.pod_name(ordinal))
         .collect();
@@ -188,19 +210,37 @@ fn replicas(valid: &Valid, observed: &Observed) -> (i32, Option<Wait>) {
     (live, Some(Wait::new("ScalingIn", message)))
 }
 
-fn step(verdict: Verdict, desired: &StatefulSet, live: Option<&StatefulSet>) -> (SetStep, Option<Wait>) {
+fn step(
+    verdict: Verdict,
+    desired: &StatefulSet,
+    live: Option<&StatefulSet>,
+    scaling_in: bool,
+) -> (SetStep, Option<Wait>) {
+    let pending = |message: &str| (SetStep::Leave, Some(Wait::new("ChangePending", message)));
     match (verdict, live) {
+        (Verdict::TakeOver, _) => (SetStep::TakeOver, None),
+        (Verdict::AsFound, _) => (SetStep::AsFound, None),
         (Verdict::Recreate, _) => (SetStep::Recreate, None),
-        (Verdict::Pending, Some(live)) if set::intent(live).is_none() => {
+        (Verdict::Pending, Some(live)) if set::intent(live).is_none() => pending(
+            "the StatefulSet is another operator's and selects its pods by other labels; it is left as it is: delete it, or use \
+             another name for this NameService",
+        ),
+        (Verdict::PendingRemake, Some(live)) if claims::compare(desired, live) == Claims::Shrunk => pending(
+            "spec.volumeClaimTemplates asks for less than the volumes of the name servers have, and a volume is never made \
+             smaller; put the size back, or ask for more",
+        ),
+        (Verdict::PendingRemake, Some(live)) if claims::compare(desired, live) == Claims::Other => pending(
+            "spec.volumeClaimTemplates, or spec.storageMode, asks for other volume claims than those of the name servers that run; \
+             they cannot be changed under them, so nothing of the spec is carried out until they are as they were or no name \
+             server runs",
+        ),
+        // Until the highest have left, the next set would not know of them should the operator restart in between.
+        (Verdict::Remake | Verdict::PendingRemake, _) if scaling_in => (SetStep::Leave, None),
+        (Verdict::Remake, _) => (SetStep::Remake, None),
+        (Verdict::PendingRemake, _) => {
             let message =
-                "the StatefulSet is another operator's; it runs as it is, changing it is not supported yet";
-            (SetStep::Leave, Some(Wait::new("ChangePending", message)))
-        }
-        (Verdict::Pending, Some(live)) if !set::same_claims(desired, live) => {
-            let message = "spec.volumeClaimTemplates, or spec.storageMode, asks for other volume claims than those of the name \
-                           servers that run; they cannot be changed under them, so nothing of the spec is carried out until \
-                           they are as they were or no name server runs";
-            (SetStep::Leave, Some(Wait::new("ChangePending", message)))
+                "making the StatefulSet anew around its pods, which are restarted after that, one at a time";
+            (SetStep::Remake, Some(Wait::new("Rolling", message)))
         }
         (Verdict::Pending, _) => {
             let message = "writing a change that restarts name servers, one at a time";
@@ -228,7 +268,25 @@ fn restart(
     }
     match roll::next(live, standings) {
         Next::Nothing => (None, None),
+        Next::Restart(pod, _) if let Some(why) = loses_topics(&pod, standings) => {
+            (None, Some(Wait::new("TopicsWouldBeLost", why)))
+        }
         Next::Restart(pod, message) => (Some(Restart::Spared(pod)), Some(Wait::new("Rolling", message))),
         Next::Wait(message) => (None, Some(Wait::new("Rolling", message))),
     }
+}
+
+/// Why the only name server cannot be restarted yet: the Go operator gave it no volume for its order topics, and no other one
+/// has them.
+fn loses_topics(pod: &Pod, standings: &[Standing<'_>]) -> Option<String> {
+    let has_volume = pod.spec.as_ref().is_some_and(|spec| spec.subdomain.is_some());
+    let [only] = standings else { return None };
+    let topics = only.serves.as_ref().map_or(0, |view| view.order_topics.len());
+    (!has_volume && topics > 0).then(|| {
+        format!(
+            "{} keeps {topics} order topics that a restart would lose; set spec.size to 2, which copies them, and back to 1 when \
+             both have restarted",
+            only.seen.name
+        )
+    })
 }

@@ -34,6 +34,7 @@ fn running(valid: &Valid, replicas: i32, members: Vec<Seen>) -> Observed {
     Observed {
         set: Some(Arc::new(set)),
         members,
+        orphans: 0,
         users: vec![],
         contents: Contents::new(),
     }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::apply::Done;
 use super::observe::Observed;
-use super::plan::Plan;
+use super::plan::{Plan, SetStep};
 use super::valid::Valid;
 use crate::api::{NameService, NameServiceStatus};
 use crate::broker::valid::Rejected;
@@ -120,6 +120,13 @@ fn progressing(valid: &Valid, plan: &Plan) -> Says {
         return Says::yes(first.reason, all.join("; "));
     }
     let waiting = waiting(plan, valid.asked);
+    if waiting.is_empty() && matches!(plan.step, SetStep::TakeOver | SetStep::AsFound) {
+        return Says::no(
+            "TakenOver",
+            "the StatefulSet is as the Go operator made it; nothing restarts until spec changes or annotation \
+             rocketmq.apache.org/restartedAt is set, then each pod once, one at a time",
+        );
+    }
     if waiting.is_empty() {
         return Says::no("Steady", "everything the spec asks for is there");
     }
@@ -139,6 +146,9 @@ fn degraded(valid: &Valid, observed: &Observed, done: &Done) -> Says {
     };
     if let Some(trouble) = observed.pods().iter().find_map(|pod| pod::trouble(pod, fields)) {
         return Says::yes(trouble.reason, trouble.message);
+    }
+    if let Some(why) = &done.growth {
+        return Says::yes("VolumeNotGrown", why);
     }
     if let Some((name, why)) = done.refused.first() {
         return Says::yes(

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, ContainerStatus, Pod, PodSpec, PodTemplateSpec, Service, ServiceSpec,
+    ConfigMap, Container, ContainerStatus, Pod, PodSpec, PodTemplateSpec, Service, ServiceSpec, Volume,
 };
 use kube::Resource;
 use kube::core::{ObjectMeta, PartialObjectMeta};
@@ -31,13 +31,15 @@ pub fn stateful_set(set: &mut StatefulSet) {
     }
 }
 
-/// Keeps of the spec the node, the images and the ports, of the annotations ours, and the status.
+/// Keeps of the spec the node, the images, the ports, the claims and whether it has a name, of the annotations ours, and the status.
 pub fn pod(pod: &mut Pod) {
     metadata(pod);
     keep_our_annotations(&mut pod.metadata);
     if let Some(spec) = pod.spec.take() {
         pod.spec = Some(PodSpec {
             node_name: spec.node_name,
+            subdomain: spec.subdomain,
+            volumes: spec.volumes.map(claims),
             init_containers: spec.init_containers.map(outlines),
             containers: outlines(spec.containers),
             ..PodSpec::default()
@@ -50,6 +52,11 @@ pub fn pod(pod: &mut Pod) {
         ];
         lists.into_iter().flatten().flatten().for_each(container_status);
     }
+}
+
+fn claims(volumes: Vec<Volume>) -> Vec<Volume> {
+    let claim = |volume: &Volume| volume.persistent_volume_claim.is_some();
+    volumes.into_iter().filter(claim).collect()
 }
 
 fn outlines(containers: Vec<Container>) -> Vec<Container> {
@@ -149,7 +156,7 @@ mod tests {
                     "name": "broker", "image": "i", "env": [{"name": "A", "value": "b"}],
                     "ports": [{"name": "main", "containerPort": 10911}],
                 }],
-                "volumes": [{"name": "data"}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-x"}}, {"name": "config"}],
             },
             "status": {
                 "podIP": "198.18.0.7",
@@ -171,6 +178,7 @@ mod tests {
                 "containers": [
                     {"name": "broker", "image": "i", "ports": [{"name": "main", "containerPort": 10911}]},
                 ],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-x"}}],
             },
             "status": {
                 "podIP": "198.18.0.7",

@@ -12,9 +12,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{KeyToPath, Secret};
-use kube::{Api, ResourceExt};
+use kube::Api;
 
 use super::fields::PodFields;
 use super::texts;
@@ -22,7 +21,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::k8s::Target;
 use crate::k8s::apply::hash;
-use crate::k8s::labels::{CONTENT, CONTENT_HASH};
+use crate::k8s::labels::{CONTENT, CONTENT_HASH, Labels};
 
 /// What a hash of an object that may be missing says when it is.
 const ABSENT: &str = "absent";
@@ -181,10 +180,10 @@ async fn secret(target: &Target, name: &str, used: &Used, ctx: &Context) -> Resu
     Ok(Some(used.hash(salted.collect())))
 }
 
-/// What is to be noted on a set, given what its pods use now.
+/// What is to be noted on a set, given its annotations as they are and what its pods use now.
 #[must_use]
-pub fn noted(live: Option<&StatefulSet>, now: &Contents) -> Noted {
-    let annotation = |key: &str| live.and_then(|live| live.annotations().get(key));
+pub fn noted(before: Option<&Labels>, now: &Contents) -> Noted {
+    let annotation = |key: &str| before.and_then(|before| before.get(key));
     let before: BTreeMap<String, String> = annotation(CONTENT)
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();

@@ -43,12 +43,11 @@ fn what_pods_use_is_what_they_mount_or_take_into_their_environment() {
     );
 }
 
-fn set(noted: &Noted) -> StatefulSet {
-    let mut set = StatefulSet::default();
-    let annotations = set.metadata.annotations.get_or_insert_default();
+fn notes(noted: &Noted) -> Labels {
+    let mut annotations = Labels::new();
     annotations.extend(noted.contents.clone().map(|text| (CONTENT.to_owned(), text)));
     annotations.extend(noted.mark.clone().map(|text| (CONTENT_HASH.to_owned(), text)));
-    set
+    annotations
 }
 
 fn now(acl: Option<&str>, tls: Option<&str>) -> Contents {
@@ -58,33 +57,36 @@ fn now(acl: Option<&str>, tls: Option<&str>) -> Contents {
 
 #[test]
 fn what_is_seen_first_is_noted_and_marks_nothing() {
-    let first = noted(Some(&StatefulSet::default()), &now(Some("1"), Some("2")));
+    let first = noted(Some(&Labels::new()), &now(Some("1"), Some("2")));
     assert_eq!(first.mark, None);
     assert_eq!(
         first.contents.as_deref(),
         Some(r#"{"ConfigMap/acl":"1","Secret/tls":"2"}"#)
     );
-    assert_eq!(noted(Some(&set(&first)), &now(Some("1"), Some("2"))), first);
+    assert_eq!(noted(Some(&notes(&first)), &now(Some("1"), Some("2"))), first);
     assert_eq!(noted(None, &Contents::new()), Noted::default());
 }
 
 #[test]
 fn a_change_marks_and_going_back_before_it_was_carried_out_does_not() {
     let first = noted(None, &now(Some("1"), Some("2")));
-    let changed = noted(Some(&set(&first)), &now(Some("9"), Some("2")));
+    let changed = noted(Some(&notes(&first)), &now(Some("9"), Some("2")));
     assert!(changed.mark.is_some());
-    assert_eq!(noted(Some(&set(&first)), &now(Some("1"), Some("2"))), first);
+    assert_eq!(noted(Some(&notes(&first)), &now(Some("1"), Some("2"))), first);
     // Once carried out it stays marked.
-    assert_eq!(noted(Some(&set(&changed)), &now(Some("9"), Some("2"))), changed);
+    assert_eq!(noted(Some(&notes(&changed)), &now(Some("9"), Some("2"))), changed);
 }
 
 #[test]
 fn what_is_gone_or_cannot_be_read_is_remembered_and_marks_nothing() {
     let first = noted(None, &now(Some("1"), Some("2")));
-    assert_eq!(noted(Some(&set(&first)), &now(None, None)), first);
-    let later = noted(Some(&set(&first)), &now(None, Some("3")));
+    assert_eq!(noted(Some(&notes(&first)), &now(None, None)), first);
+    let later = noted(Some(&notes(&first)), &now(None, Some("3")));
     assert!(later.mark.is_some());
     // One that can be read for the first time.
     let unread = noted(None, &now(Some("1"), None));
-    assert_eq!(noted(Some(&set(&unread)), &now(Some("1"), Some("2"))).mark, None);
+    assert_eq!(
+        noted(Some(&notes(&unread)), &now(Some("1"), Some("2"))).mark,
+        None
+    );
 }

@@ -47,16 +47,22 @@ pub fn config_map_key(name: &str, config_map: &str, key: &str) -> EnvVar {
     }
 }
 
-/// `ours`, then `users` in their order. Where a name appears twice the last of the user's wins, except over the names
-/// in `kept`, which are ours alone.
+/// `ours`, then `users`. Where a name appears twice the last of the user's wins, except over the names in `kept`, which are
+/// ours alone. The user's order is kept only where it means something, because a value refers to another variable: so a list
+/// in another order is the same, and restarts nothing.
 #[must_use]
 pub fn merge(ours: Vec<EnvVar>, users: &[EnvVar], kept: &[&str]) -> Vec<EnvVar> {
     let mut merged: Vec<EnvVar> = Vec::with_capacity(ours.len() + users.len());
-    let users: Vec<EnvVar> = users
+    let mut users: Vec<EnvVar> = users
         .iter()
         .filter(|var| !kept.contains(&var.name.as_str()))
         .cloned()
         .collect();
+    let refers = |var: &EnvVar| var.value.as_ref().is_some_and(|value| value.contains("$("));
+    if !users.iter().any(refers) {
+        // Stable: of two of a name the last one stays the last.
+        users.sort_by(|one, other| one.name.cmp(&other.name));
+    }
     for var in ours.into_iter().chain(users) {
         merged.retain(|earlier| earlier.name != var.name);
         merged.push(var);
@@ -75,6 +81,16 @@ mod tests {
     }
 
     #[test]
+    fn a_users_order_counts_only_where_a_value_refers_to_another() {
+        let (a, b) = (value("A", "1"), value("B", "2"));
+        let merged = |users: &[EnvVar]| merge(vec![], users, &[]);
+        assert_eq!(merged(&[a.clone(), b.clone()]), merged(&[b.clone(), a.clone()]));
+        let refers = value("A", "$(B)");
+        assert_eq!(merged(&[b.clone(), refers.clone()]), [b.clone(), refers.clone()]);
+        assert_eq!(merged(&[refers.clone(), b.clone()]), [refers, b]);
+    }
+
+    #[test]
     fn a_users_value_wins_except_over_identity() {
         let ours = vec![value("NAMESRV_ADDR", "ours"), value("POD_IP", "ours")];
         let users = [
@@ -86,7 +102,7 @@ mod tests {
         let merged = merge(ours, &users, &["NAMESRV_ADDR"]);
         assert_eq!(
             names(&merged),
-            [("NAMESRV_ADDR", "ours"), ("POD_IP", "theirs"), ("A", "2")]
+            [("NAMESRV_ADDR", "ours"), ("A", "2"), ("POD_IP", "theirs")]
         );
     }
 }

@@ -1,9 +1,12 @@
 //! What name servers and brokers have in common as workloads: their pods, their storage, the script that starts and
 //! stops RocketMQ in them, and when a StatefulSet may be written.
 
+pub mod claims;
 pub mod content;
 pub mod env;
 pub mod fields;
+pub mod grow;
+pub mod remake;
 pub mod replace;
 pub mod set;
 pub mod storage;

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 
+use super::claims::{self, Claims};
 use super::storage::Storage;
 use crate::api::{ClaimRetention, Retention};
 use crate::k8s::apply::hash;
-use crate::k8s::labels::{CLAIMS, INTENT, Labels, MANAGED_BY, MANAGER};
+use crate::k8s::labels::{AS_FOUND, CLAIMS, INTENT, Labels, MANAGED_BY, MANAGER, TAKEN_OVER};
 use crate::k8s::{Target, pod};
 
 /// What is to be done with one StatefulSet.
@@ -31,6 +32,16 @@ pub enum Verdict {
     Recreate,
     /// It is not what we want, and its pods serve: report the change, touch nothing.
     Pending,
+    /// The Go operator made it: note that it is ours now, and leave all that its pods are made from.
+    TakeOver,
+    /// It is as the Go operator made it, and nothing else was asked for since: leave it.
+    AsFound,
+    /// A field differs that cannot be changed, and none that its pods are made from, or they do not run: make it anew around
+    /// its pods, which stay.
+    Remake,
+    /// As [`Verdict::Pending`], but a field differs that cannot be changed: when it may be written it is made anew around its
+    /// pods.
+    PendingRemake,
 }
 
 /// What differs between the StatefulSets of both kinds.
@@ -78,7 +89,7 @@ pub fn stateful_set(
         }),
         status: None,
     };
-    let intent = hash(&set);
+    let intent = bare_hash(&set);
     let spec = set.spec.get_or_insert_default();
     spec.replicas = Some(shape.replicas);
     spec.persistent_volume_claim_retention_policy = Some(retention(shape.retention));
@@ -103,65 +114,85 @@ pub fn intent(set: &StatefulSet) -> Option<&str> {
     set.annotations().get(INTENT).map(String::as_str)
 }
 
+/// The hash of a set without what is no part of the intent.
+fn bare_hash(set: &StatefulSet) -> String {
+    let mut bare = set.clone();
+    bare.metadata.annotations = None;
+    if let Some(spec) = &mut bare.spec {
+        spec.replicas = None;
+        spec.persistent_volume_claim_retention_policy = None;
+    }
+    hash(&bare)
+}
+
+/// Whether its pods are still made from the template of the Go operator.
+#[must_use]
+pub fn is_as_found(set: &StatefulSet) -> bool {
+    set.annotations()
+        .get(TAKEN_OVER)
+        .is_some_and(|state| state == AS_FOUND)
+}
+
+/// Whether another operator made it, and nobody noted yet that it is ours.
+#[must_use]
+pub fn is_unnoted(set: &StatefulSet) -> bool {
+    intent(set).is_none()
+        && set
+            .labels()
+            .get(MANAGED_BY)
+            .is_none_or(|manager| manager != MANAGER)
+}
+
 /// What to do to make `desired` true, given the set as it is and its pods.
 #[must_use]
 pub fn verdict(desired: &StatefulSet, live: Option<&StatefulSet>, pods: &[Arc<Pod>]) -> Verdict {
     let Some(live) = live else { return Verdict::Create };
+    let broken = || pods.iter().all(|pod| pod::broken(pod));
     match intent(live) {
-        // Ours, but somebody took the annotation away: it is put back with the rest.
-        None if live
-            .labels()
-            .get(MANAGED_BY)
-            .is_some_and(|manager| manager == MANAGER) =>
-        {
-            Verdict::Keep
-        }
-        None => Verdict::Pending,
-        same if same == intent(desired) => Verdict::Keep,
-        Some(_) if pods.iter().all(|pod| pod::broken(pod)) => {
-            if same_claims(desired, live) {
-                Verdict::Replace
+        None if is_unnoted(live) => {
+            if selector(desired) == selector(live) {
+                Verdict::TakeOver
             } else {
-                Verdict::Recreate
+                Verdict::Pending
             }
         }
-        Some(_) => Verdict::Pending,
+        // As below, and its template is not ours.
+        None if is_as_found(live) => Verdict::TakeOver,
+        // Ours, but somebody took the annotation away: it is put back with the rest.
+        None => Verdict::Keep,
+        same if same == intent(desired) => {
+            if is_as_found(live) {
+                Verdict::AsFound
+            } else {
+                Verdict::Keep
+            }
+        }
+        Some(_) => changed(desired, live, broken()),
     }
 }
 
-/// Whether the claim templates are the same, so that the set can be changed in place. Sets from before the operator noted
-/// what it made them with are compared by what users mostly say in them.
-#[must_use]
-pub fn same_claims(desired: &StatefulSet, live: &StatefulSet) -> bool {
-    let noted = |set: &StatefulSet| set.annotations().get(CLAIMS).cloned();
-    if let (Some(desired), Some(live)) = (noted(desired), noted(live)) {
-        return desired == live;
+fn changed(desired: &StatefulSet, live: &StatefulSet, broken: bool) -> Verdict {
+    match claims::compare(desired, live) {
+        Claims::Same if is_as_found(live) && broken => Verdict::Remake,
+        Claims::Same if !is_as_found(live) && broken => Verdict::Replace,
+        _ if broken => Verdict::Recreate,
+        Claims::Same if !is_as_found(live) => Verdict::Pending,
+        Claims::Grown if !is_as_found(live) && only_sizes_differ(desired, live) => Verdict::Remake,
+        _ => Verdict::PendingRemake,
     }
-    let of = |set: &StatefulSet| {
-        let claims = set
-            .spec
-            .iter()
-            .filter_map(|spec| spec.volume_claim_templates.clone())
-            .flatten();
-        claims.map(|claim| said(&claim)).collect::<Vec<_>>()
-    };
-    of(desired) == of(live)
 }
 
-/// Name, class, access modes and size of a claim, as text.
-fn said(claim: &PersistentVolumeClaim) -> Vec<String> {
-    let spec = claim.spec.clone().unwrap_or_default();
-    let requests = spec
-        .resources
-        .and_then(|resources| resources.requests)
-        .unwrap_or_default();
-    let mut said = vec![
-        claim.metadata.name.clone().unwrap_or_default(),
-        spec.storage_class_name.unwrap_or_default(),
-    ];
-    said.extend(spec.access_modes.unwrap_or_default());
-    said.extend(requests.get("storage").map(|size| size.0.clone()));
-    said
+/// Whether the set would be what we want if volumes had the size that is asked for now.
+fn only_sizes_differ(desired: &StatefulSet, live: &StatefulSet) -> bool {
+    let mut before = desired.clone();
+    if let Some(spec) = &mut before.spec {
+        spec.volume_claim_templates = claims::with_sizes_of(desired, live);
+    }
+    intent(live) == Some(bare_hash(&before).as_str())
+}
+
+fn selector(set: &StatefulSet) -> Option<&Labels> {
+    set.spec.as_ref()?.selector.match_labels.as_ref()
 }
 
 /// The revision of the set's template, if Kubernetes has taken note of the set as it is.
@@ -235,7 +266,36 @@ mod tests {
     fn what_cannot_be_changed_in_place_is_made_anew_only_when_nothing_runs() {
         let (desired, live) = (set(Some("2"), "b"), set(Some("1"), "a"));
         assert_eq!(Verdict::Recreate, verdict(&desired, Some(&live), &[failing()]));
-        assert_eq!(Verdict::Pending, verdict(&desired, Some(&live), &[running()]));
+        assert_eq!(
+            Verdict::PendingRemake,
+            verdict(&desired, Some(&live), &[running()])
+        );
+    }
+
+    #[test]
+    fn a_set_of_the_go_operator_is_noted_left_as_it_is_and_made_anew_when_something_is_asked_for() {
+        let desired = set(Some("1"), "a");
+        assert_eq!(
+            Verdict::TakeOver,
+            verdict(&desired, Some(&set(None, "a")), &[running()])
+        );
+        let mut noted = set(Some("1"), "a");
+        let annotations = noted.metadata.annotations.as_mut().unwrap();
+        annotations.insert(TAKEN_OVER.to_owned(), AS_FOUND.to_owned());
+        assert_eq!(Verdict::AsFound, verdict(&desired, Some(&noted), &[failing()]));
+        let mut stripped = noted.clone();
+        stripped.metadata.annotations.as_mut().unwrap().remove(INTENT);
+        stripped.metadata.labels = Some([(MANAGED_BY.to_owned(), MANAGER.to_owned())].into());
+        assert_eq!(
+            Verdict::TakeOver,
+            verdict(&desired, Some(&stripped), &[running()])
+        );
+        let desired = set(Some("2"), "a");
+        assert_eq!(
+            Verdict::PendingRemake,
+            verdict(&desired, Some(&noted), &[running()])
+        );
+        assert_eq!(Verdict::Remake, verdict(&desired, Some(&noted), &[failing()]));
     }
 
     #[test]
@@ -244,9 +304,12 @@ mod tests {
             Verdict::Keep,
             verdict(&set(Some("1"), "a"), Some(&set(Some("1"), "a")), &[running()])
         );
+        let mut of_others = set(None, "a");
+        of_others.spec.as_mut().unwrap().selector.match_labels =
+            Some([("app".into(), "theirs".into())].into());
         assert_eq!(
             Verdict::Pending,
-            verdict(&set(Some("1"), "a"), Some(&set(None, "a")), &[failing()])
+            verdict(&set(Some("1"), "a"), Some(&of_others), &[failing()])
         );
         assert_eq!(Verdict::Create, verdict(&set(Some("1"), "a"), None, &[]));
     }

@@ -17,6 +17,8 @@ pub struct Storage {
     pub volume: String,
     /// What is behind it.
     pub medium: Medium,
+    /// Whether the spec leaves the data volume without a name.
+    pub unnamed: bool,
 }
 
 /// What is behind the data volume.
@@ -67,7 +69,23 @@ impl Storage {
         Ok(Self {
             volume: named.unwrap_or(volume).to_owned(),
             medium,
+            unnamed: named.is_none(),
         })
+    }
+
+    /// The same under another name of the data volume, where the spec names none: that of a claim which is there.
+    #[must_use]
+    pub fn called(&self, volume: Option<&str>) -> Self {
+        let mut storage = self.clone();
+        let Some(volume) = volume else { return storage };
+        if let Medium::Claims(claims) = &mut storage.medium
+            && let Some(first) = claims.first_mut()
+            && self.unnamed
+        {
+            first.metadata.name = Some(volume.to_owned());
+            volume.clone_into(&mut storage.volume);
+        }
+        storage
     }
 
     /// Whether each pod has claims of its own.

@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 use super::api::FakeApi;
 use super::objects::Preconditions;
 
+/// A StorageClass whose volumes can grow; those of `rocketmq-storage` cannot.
+pub const GROWING: &str = "growing-storage";
+
 /// What the cluster's nodes are like, and what runs on them.
 pub struct Kubelet {
     api: FakeApi,
@@ -39,7 +42,7 @@ impl Kubelet {
             api,
             rocketmq,
             addresses: 0,
-            storage_classes: ["rocketmq-storage".to_owned()].into(),
+            storage_classes: ["rocketmq-storage", GROWING].map(str::to_owned).into(),
             missing_images: BTreeSet::new(),
             held: BTreeSet::new(),
             unschedulable: BTreeMap::new(),
@@ -80,6 +83,7 @@ impl Kubelet {
             .collect();
         self.end_processes(&known);
         for set in self.api.all::<StatefulSet>() {
+            self.adopt(&set);
             self.make_pods(&set);
         }
         for pod in self.api.all::<Pod>() {
@@ -103,6 +107,33 @@ impl Kubelet {
         for uid in gone {
             if let Some(address) = self.processes.remove(&uid) {
                 self.rocketmq.kill(&address);
+            }
+        }
+    }
+
+    /// Pods of that set's name that belong to nobody become its own; with `RollingUpdate`, those of another template go.
+    fn adopt(&self, set: &StatefulSet) {
+        let namespace = set.namespace().unwrap();
+        let rolls = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+        let rolls = rolls.is_none_or(|strategy| strategy.type_.as_deref() != Some("OnDelete"));
+        for pod in self.api.all::<Pod>() {
+            let name = pod.name_any();
+            if pod.namespace().as_ref() != Some(&namespace)
+                || name.rsplit_once('-').map(|(parent, _)| parent) != Some(&set.name_any())
+            {
+                continue;
+            }
+            let key = FakeApi::key::<Pod>(&format!("{namespace}/{name}"));
+            if pod.owner_references().is_empty() {
+                let adopted = json!({"metadata": {"ownerReferences": owned_by(set)}});
+                self.api
+                    .objects(|objects| objects.patch(&key, &adopted, false))
+                    .unwrap();
+            }
+            if rolls && pod.labels().get("controller-revision-hash") != Some(&revision(set)) {
+                self.api
+                    .objects(|objects| objects.delete(&key, &Preconditions::default(), false))
+                    .unwrap();
             }
         }
     }
@@ -333,6 +364,20 @@ impl Kubelet {
             .flat_map(|source| self.data(&namespace, &source.name))
             .collect();
         let list = env("NAMESRV_ADDR");
+        let advertised = env("ROCKETMQ_ADVERTISED_ADDRESS");
+        let advertised = if advertised.is_empty() {
+            // An image of the Go operator, with its own command.
+            for (key, name) in [
+                ("brokerClusterName", "BROKER_CLUSTER_NAME"),
+                ("brokerName", "BROKER_NAME"),
+                ("brokerId", "BROKER_ID"),
+            ] {
+                parts.insert(format!("9{key}"), format!("{key}={}", env(name)));
+            }
+            ip.to_owned()
+        } else {
+            advertised
+        };
         parts.insert(
             "~".to_owned(),
             format!("{}\nnamesrvAddr={list}", env("ROCKETMQ_LIVE_CONFIG")),
@@ -343,6 +388,7 @@ impl Kubelet {
         let address = format!("{ip}:{port}");
         let servers: Vec<_> = list
             .split(';')
+            .filter(|server| !server.is_empty())
             .map(|server| in_namespace(server, &namespace))
             .collect();
         let image = container.image.clone().unwrap_or_default();
@@ -352,7 +398,7 @@ impl Kubelet {
             .cluster(&get("brokerClusterName"))
             .runtime("commitLogMaxOffset", "1000")
             .at(&address)
-            .registers_as(&format!("{}:{port}", env("ROCKETMQ_ADVERTISED_ADDRESS")))
+            .registers_as(&format!("{advertised}:{port}"))
             .registers_on(&servers.iter().map(String::as_str).collect::<Vec<_>>())
             .on_disk(&disk(pod));
         self.rocketmq.broker(
@@ -394,8 +440,8 @@ impl Kubelet {
             .filter(|pod| pod.labels().get("app").is_some_and(|app| app == "name_service"))
             .filter_map(|pod| {
                 let ip = pod.status.as_ref()?.pod_ip.clone()?;
-                let (service, namespace) = (pod.labels().get("name_service_cr")?, pod.namespace()?);
-                let name = format!("{}.{service}-headless.{namespace}.svc:9876", pod.name_any());
+                let service = pod.spec.as_ref()?.subdomain.clone()?;
+                let name = format!("{}.{service}.{}.svc:9876", pod.name_any(), pod.namespace()?);
                 Some((name, format!("{ip}:9876")))
             })
             .collect();
@@ -449,6 +495,13 @@ fn revision(set: &StatefulSet) -> String {
     format!("{}-{:08x}", set.name_any(), hasher.finish() & 0xffff_ffff)
 }
 
+fn owned_by(set: &StatefulSet) -> Value {
+    json!([{
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": set.name_any(), "uid": set.uid(), "controller": true,
+        "blockOwnerDeletion": true,
+    }])
+}
+
 /// A pod of a set, as its controller makes it.
 fn pod(set: &StatefulSet, name: &str, ordinal: i32) -> Value {
     let spec = set.spec.as_ref().unwrap();
@@ -458,11 +511,12 @@ fn pod(set: &StatefulSet, name: &str, ordinal: i32) -> Value {
     meta["labels"]["statefulset.kubernetes.io/pod-name"] = json!(name);
     meta["labels"]["apps.kubernetes.io/pod-index"] = json!(ordinal.to_string());
     meta["labels"]["controller-revision-hash"] = json!(revision(set));
-    meta["ownerReferences"] = json!([{
-        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": set.name_any(), "uid": set.uid(), "controller": true,
-        "blockOwnerDeletion": true,
-    }]);
+    meta["ownerReferences"] = owned_by(set);
     pod["spec"]["nodeName"] = json!("node-1");
+    pod["spec"]["hostname"] = json!(name);
+    if let Some(service) = spec.service_name.as_deref().filter(|service| !service.is_empty()) {
+        pod["spec"]["subdomain"] = json!(service);
+    }
     for template in spec.volume_claim_templates.iter().flatten() {
         let volume = template.name_any();
         if !pod["spec"]["volumes"].is_array() {

@@ -14,6 +14,7 @@
 
 pub mod api;
 pub mod fixtures;
+pub mod go_operator;
 pub mod kubelet;
 mod merge;
 pub mod names;

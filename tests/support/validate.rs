@@ -81,7 +81,27 @@ pub fn change(key: &Key, before: &Value, after: &Value) -> Result<(), Refusal> {
             )));
         }
     }
+    if key.resource == "persistentvolumeclaims" {
+        let (now, wanted) = (gibibytes(before), gibibytes(after));
+        if wanted < now {
+            return Err(Refusal::Invalid(
+                "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"
+                    .to_owned(),
+            ));
+        }
+        if wanted > now && after["spec"]["storageClassName"] != super::kubelet::GROWING {
+            return Err(Refusal::Forbidden);
+        }
+    }
     common(key, after)
+}
+
+/// What a claim asks for; all ours are in Gi.
+fn gibibytes(claim: &Value) -> u32 {
+    let size = claim["spec"]["resources"]["requests"]["storage"]
+        .as_str()
+        .unwrap_or("0");
+    size.trim_end_matches("Gi").parse().unwrap_or(0)
 }
 
 fn common(key: &Key, object: &Value) -> Result<(), Refusal> {

@@ -30,6 +30,8 @@ const IDLE: Duration = seconds(75);
 pub struct Options {
     /// The version of the Java client.
     pub client: &'static str,
+    /// Where it finds name servers, if not at the Service of the NameService.
+    pub names: Option<&'static str>,
     /// Messages a second, in all.
     pub rate: u32,
     /// `ledger-0` and so on.
@@ -46,6 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             client: "5.5.0",
+            names: None,
             rate: 240,
             topics: 3,
             queues: 4,
@@ -132,6 +135,7 @@ impl Ledger {
     fn pod(&self) -> Value {
         let Options {
             client,
+            names,
             rate,
             topics,
             queues,
@@ -142,7 +146,7 @@ impl Ledger {
         let container = |name: &str, command: Option<Value>, args: Vec<&str>, names: &str| {
             json!({
                 "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "command": command, "args": args,
-                "env": [{ "name": "NAMESRV_ADDR", "value": format!("{names}:9876") }],
+                "env": [{ "name": "NAMESRV_ADDR", "value": names }],
                 "resources": { "requests": { "cpu": "10m", "memory": "64Mi" }, "limits": { "memory": "512Mi" } },
                 "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
                 "volumeMounts": [{ "name": "books", "mountPath": "/books" }],
@@ -158,7 +162,8 @@ impl Ledger {
         );
         let words = |line: &'_ str| line.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
         let (produce, consume) = (words(&produce), words(&consume));
-        let here = &self.rocketmq.name_service;
+        let service = format!("{}:9876", self.rocketmq.name_service);
+        let here = names.unwrap_or(&service);
         let at_once = |name: &str, args: &[String]| {
             container(name, None, args.iter().map(String::as_str).collect(), here)
         };
@@ -169,14 +174,16 @@ impl Ledger {
             container("books", Some(json!(["sleep"])), vec!["3600"], here),
         ];
         for (name, args) in [(THERE[0], &produce), (THERE[1], &consume)] {
-            let Some(names) = then else { break };
+            let Some(names) = then.map(|service| format!("{service}:9876")) else {
+                break;
+            };
             let client = format!("/client/client {}", args.join(" "));
             let script = format!("until [ -e /books/switched ]; do sleep 1; done; exec {client}");
             containers.push(container(
                 name,
                 Some(json!(["sh", "-c", script])),
                 Vec::new(),
-                names,
+                &names,
             ));
         }
         json!({

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod figures;
 pub mod fixtures;
 pub mod gate;
+pub mod go_operator;
 pub mod ledger;
 pub mod lives;
 pub mod node;

@@ -155,6 +155,23 @@ pub async fn scale(cluster: &Cluster, replicas: u32) {
         .await;
 }
 
+/// No operator acts, as far as this run installed one.
+pub async fn away(cluster: &Cluster) {
+    if std::env::var_os(OUTSIDE).is_none_or(|says| says != HERE) {
+        stop(cluster).await;
+    }
+}
+
+/// The operator that is installed acts again, or one of this build for one namespace where the variable asks for that.
+pub async fn comes(cluster: &Cluster, namespace: &str) -> Option<Here> {
+    let here = Here::start(namespace);
+    if here.is_none() {
+        scale(cluster, 1).await;
+        running(cluster).await;
+    }
+    here
+}
+
 /// Stops the operator and waits until its pod is gone.
 pub async fn stop(cluster: &Cluster) {
     scale(cluster, 0).await;

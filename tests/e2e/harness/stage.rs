@@ -125,6 +125,18 @@ impl Stage {
         (self.operator == Operator::Shared).then(|| operator::Here::start(&space.name))?
     }
 
+    /// From now on an operator looks after that namespace of a story which has the operator to itself.
+    pub async fn operator_comes(&self, space: &Space) {
+        let here = operator::comes(&self.cluster, &space.name).await;
+        self.operators.lock().unwrap().extend(here);
+    }
+
+    /// The operator of such a story ends.
+    pub async fn operator_goes(&self) {
+        self.operators.lock().unwrap().clear();
+        operator::away(&self.cluster).await;
+    }
+
     fn made(&self) -> Vec<String> {
         self.made.lock().unwrap().clone()
     }
