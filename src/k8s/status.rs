@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -31,22 +31,7 @@ where
     if before == Some(next) {
         return Ok(false);
     }
-    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
-    let patch = json!({
-        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
-        "metadata": {"name": name, "uid": object.uid()}, "status": next,
-    });
-    Api::<K>::namespaced(ctx.client.clone(), &namespace)
-        .patch_status(
-            &name,
-            &PatchParams::apply(FIELD_MANAGER).force(),
-            &Patch::Apply(&patch),
-        )
-        .await
-        .map_err(Error::kube(format!(
-            "write the status of {} {namespace}/{name}",
-            K::kind(&())
-        )))?;
+    apply(ctx, object, None, next).await?;
     Ok(true)
 }
 
@@ -57,11 +42,24 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     S: Serialize,
 {
+    apply(ctx, object, object.resource_version(), next).await
+}
+
+/// Applies a status to this very object, and if a version is given to that version only.
+async fn apply<K, S>(ctx: &Context, object: &K, version: Option<String>, next: &S) -> Result<K, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    S: Serialize,
+{
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let metadata = ObjectMeta {
+        name: Some(name.clone()),
+        uid: object.uid(),
+        resource_version: version,
+        ..ObjectMeta::default()
+    };
     let patch = json!({
-        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
-        "metadata": {"name": name, "uid": object.uid(), "resourceVersion": object.resource_version()},
-        "status": next,
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "status": next,
     });
     Api::<K>::namespaced(ctx.client.clone(), &namespace)
         .patch_status(
