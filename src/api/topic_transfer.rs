@@ -228,7 +228,8 @@ pub struct TopicTransferStatus {
     )]
     pub under_way: Vec<UnderWay>,
 
-    /// The brokers of the source that were told to delete the topic. From the first one on nothing can be undone.
+    /// The brokers of the source that were told to delete the topic. While one is listed nothing can be undone; a broker
+    /// that refused, because a message had come, is taken off the list.
     #[serde(
         default,
         deserialize_with = "null_is_default",

@@ -133,6 +133,7 @@ pub struct Decision {
 pub fn step(transfer: &Transfer<'_>) -> Decision {
     let mut memory = transfer.remembered();
     let phase = memory.phase.unwrap_or_default();
+    transfer.forget_refused_deletes(&mut memory, phase);
     if phase.is_final() {
         let release = transfer.deleted;
         return Decision {
@@ -234,6 +235,16 @@ impl Transfer<'_> {
             }
         }
         memory
+    }
+
+    /// A broker that has the topic although its deletion was asked for refused that: once it is waited for again, it can
+    /// be given its settings back like any other. While it is being removed, a request that was lost is told again.
+    fn forget_refused_deletes(&self, memory: &mut TopicTransferStatus, phase: TransferPhase) {
+        let waits = matches!(phase, TransferPhase::Fencing | TransferPhase::Draining);
+        if let (true, Ok(source)) = (waits, &self.seen.source) {
+            let has_it = |name: &String| source.holders().any(|(broker, ..)| broker == name);
+            memory.removed.retain(|broker| !has_it(broker));
+        }
     }
 
     pub(super) fn seconds_since(&self, time: &Time) -> i64 {

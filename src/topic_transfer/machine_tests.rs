@@ -365,6 +365,26 @@ fn brokers_with_different_queue_counts_get_their_own_back() {
 }
 
 #[test]
+fn a_transfer_whose_only_delete_was_refused_can_still_be_undone() {
+    let mut world = World::new();
+    let first = world.source.clone();
+    world.until(TransferPhase::Removing);
+    let refused = world.look(false);
+    assert!(
+        matches!(refused.request, Some(Request::Delete { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(world.memory.removed, ["orders-0"]);
+    world.source.get_mut("orders-0").unwrap().written += 1;
+    world.until(TransferPhase::Draining);
+    world.now += TIMEOUT;
+    world.until(TransferPhase::Undone);
+    assert_eq!(world.memory.cause, Some(TransferCause::TimedOut));
+    assert_eq!(world.source["orders-0"].topic, first["orders-0"].topic);
+    assert_eq!(world.source["orders-1"].topic, first["orders-1"].topic);
+}
+
+#[test]
 fn a_deleted_transfer_that_did_nothing_to_the_source_goes_at_once() {
     for phase in [TransferPhase::Pending, TransferPhase::Copying] {
         let mut world = World::new();
