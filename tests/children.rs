@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use kube::core::{Selector, SelectorExt as _};
 use rocketmq_operator::api::{Broker, NameService};
 use rocketmq_operator::broker::children::Kept;
 use rocketmq_operator::broker::config::{COMMON_KEY, UserConfig};
@@ -113,5 +114,30 @@ fn the_objects_of_every_example_are_as_reviewed() {
     assert!(!names.is_empty());
     for name in names {
         insta::assert_yaml_snapshot!(name.trim_end_matches(".yaml"), objects_of(&name));
+    }
+}
+
+/// What a StatefulSet puts on its pod is all that the Go operator's pods tell of their group.
+#[test]
+fn a_groups_budget_has_its_members_and_no_other_pod_whoever_made_them() {
+    let documents = documents("rocketmq_v1alpha1_rocketmq_cluster_two_groups.yaml");
+    let valid = broker::valid::Valid::check(&stored::<Broker>(&documents))
+        .unwrap()
+        .unwrap();
+    let budget = broker::children::disruption_budget(&valid, 1);
+    let selector: Selector = budget.spec.unwrap().selector.unwrap().try_into().unwrap();
+    for (pod, mine) in [
+        ("broker-1-master-0", true),
+        ("broker-1-replica-1-0", true),
+        ("broker-0-master-0", false),
+        ("broker-0-replica-1-0", false),
+    ] {
+        let of_the_go_operator = [
+            ("app", "broker"),
+            ("broker_cr", "broker"),
+            ("statefulset.kubernetes.io/pod-name", pod),
+        ];
+        let labels = of_the_go_operator.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(selector.matches(&labels.into()), mine, "{pod}");
     }
 }

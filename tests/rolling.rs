@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rocketmq_operator::admin::TopicConfig;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
-use support::rolling::{address, brokers, edit, lasting, roll, says, serving};
+use support::rolling::{address, brokers, edit, lasting, roll, says, serving, time_passes};
 use support::world::World;
 
 #[tokio::test]
@@ -179,14 +179,7 @@ fn has_payments<const N: usize>(world: &World, masters: [&str; N]) {
 async fn roll_behind_fences(world: &mut World) -> Vec<String> {
     let (mut seen, mut order) = (brokers(world), Vec::new());
     for _ in 0..60 {
-        let status = world.get::<Broker>("mq/orders").status.unwrap();
-        if status
-            .rollout
-            .is_some_and(|rollout| rollout.fenced_since.is_some())
-        {
-            let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
-            world.edit_status::<Broker>("mq/orders", &long_ago);
-        }
+        time_passes(world, "mq/orders");
         world.reconcile_all().await.unwrap();
         world.kubelet.step();
         for (name, uid) in brokers(world) {

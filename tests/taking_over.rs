@@ -17,6 +17,7 @@ use rocketmq_operator::admin::ORDER_TOPICS;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::{Value, json};
 use support::go_operator::{BROKER, NAME_SERVICE, PODS, left_behind, left_behind_with};
+use support::rolling::time_passes;
 use support::world::World;
 
 fn uids(world: &World) -> BTreeMap<String, String> {
@@ -118,15 +119,7 @@ async fn rolled(world: &mut World) -> Vec<String> {
         }
         world.kubelet.step();
         world.rocketmq.register_all();
-        // Producers have had their 30 s.
-        let status = world.get::<Broker>(BROKER).status.unwrap();
-        if status
-            .rollout
-            .is_some_and(|rollout| rollout.fenced_since.is_some())
-        {
-            let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
-            world.edit_status::<Broker>(BROKER, &long_ago);
-        }
+        time_passes(world, BROKER);
         for (pod, uid) in uids(world) {
             if seen
                 .insert(pod.clone(), uid.clone())
@@ -494,14 +487,7 @@ async fn an_operator_killed_after_any_write_of_taking_over_and_rolling_ends_it_a
             }
             world.kubelet.step();
             world.rocketmq.register_all();
-            let status = world.get::<Broker>(BROKER).status.unwrap();
-            if status
-                .rollout
-                .is_some_and(|rollout| rollout.fenced_since.is_some())
-            {
-                let long_ago = json!({"rollout": {"fencedSince": "2026-01-01T00:00:00Z"}});
-                world.edit_status::<Broker>(BROKER, &long_ago);
-            }
+            time_passes(&world, BROKER);
         }
         world.api.heal();
         world.restart_operator();

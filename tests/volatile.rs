@@ -13,7 +13,7 @@ use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
 use rocketmq_operator::api::Broker;
 use serde_json::{Value, json};
 use support::fixtures::broker;
-use support::rolling::{address, brokers, edit, says, serving};
+use support::rolling::{address, brokers, edit, says, serving, time_passes};
 use support::world::World;
 
 const MASTER: &str = "orders-0-master-0";
@@ -43,24 +43,11 @@ fn permission(world: &World, pod: &str) -> Option<i32> {
     broker?.whole_config().broker_permission()
 }
 
-/// Whatever is waited for by the clock has lasted long enough.
-fn pass_time(world: &World) {
-    let status = world.get::<Broker>("mq/orders").status.unwrap();
-    let Some(rollout) = status.rollout else { return };
-    let rollout = json!(rollout);
-    for since in ["fencedSince", "quietSince", "cleanSince"] {
-        if rollout[since].is_string() {
-            let long_ago = json!({"rollout": {since: "2026-01-01T00:00:00Z"}});
-            world.edit_status::<Broker>("mq/orders", &long_ago);
-        }
-    }
-}
-
 /// Goes on for so many rounds, time passing between them; the pods that were replaced. Nowhere are two away.
 async fn goes_on(world: &mut World, rounds: usize) -> Vec<String> {
     let (mut seen, mut order) = (brokers(world), Vec::new());
     for _ in 0..rounds {
-        pass_time(world);
+        time_passes(world, "mq/orders");
         let _ = world.reconcile_all().await;
         let now = brokers(world);
         let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();

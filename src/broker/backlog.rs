@@ -10,10 +10,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
-use crate::admin::{
-    Admin, Attributes, ConsumerOffsets, Error, QueueOffsets, RuntimeInfo, SubscriptionGroup,
-    SubscriptionGroups, TopicConfig, Topics, confirm, perm,
-};
+use crate::admin::{Admin, ConsumerOffsets, Error, QueueOffsets, RuntimeInfo, TopicConfig, confirm};
 
 /// Requests to one broker that are under way at once.
 const AT_ONCE: usize = 16;
@@ -40,7 +37,7 @@ pub struct Who {
 
 /// What a topic is to one who waits for it to be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     User,
     /// Messages that a group is to consume again.
     Retry,
@@ -53,7 +50,7 @@ enum Kind {
 }
 
 impl Who {
-    fn kind(&self, topic: &str) -> Kind {
+    pub(super) fn kind(&self, topic: &str) -> Kind {
         if is_dead_letter_topic(topic) {
             Kind::Other
         } else if is_retry_topic(topic) {
@@ -444,78 +441,6 @@ fn age(now_ms: i64, then_ms: Option<i64>) -> String {
     }
 }
 
-/// The topics to which producers can write on the leaving master and on no other. `others` are the masters that stay and
-/// take writes. One that is read-only on the leaving master too was closed on purpose.
-#[must_use]
-pub fn homeless(victim: &Topics, others: &[&Topics], who: &Who) -> Vec<TopicConfig> {
-    let elsewhere = |name: &String| {
-        let there = others.iter().filter_map(|other| other.topics.get(name));
-        there.into_iter().any(is_writable)
-    };
-    let users = victim
-        .topics
-        .values()
-        .filter(|topic| who.kind(&topic.name) == Kind::User);
-    users
-        .filter(|topic| is_writable(topic) && !elsewhere(&topic.name))
-        .cloned()
-        .collect()
-}
-
-/// Where a homeless topic goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Home {
-    /// The place of the master among those that stay.
-    pub place: usize,
-    /// What is put there.
-    pub topic: TopicConfig,
-    /// How its attributes are put.
-    pub attributes: Attributes,
-}
-
-/// Where a homeless topic goes: best to a master that does not have it yet. Where all have it and none lets producers
-/// write, it is opened on the first, with no queue less to read than it has there: producers that write today could not any
-/// more otherwise. None if no master stays.
-#[must_use]
-pub fn home(topic: &TopicConfig, others: &[&Topics]) -> Option<Home> {
-    let known = |other: &&Topics| other.topics.get(&topic.name).cloned();
-    let place = others
-        .iter()
-        .position(|other| known(other).is_none())
-        .unwrap_or_default();
-    let there = known(others.get(place)?);
-    let read_queues = there.as_ref().map_or(0, |there| there.read_queues);
-    Some(Home {
-        place,
-        topic: TopicConfig {
-            read_queues: topic.read_queues.max(read_queues),
-            ..topic.clone()
-        },
-        attributes: if there.is_some() {
-            Attributes::Keep
-        } else {
-            Attributes::Create
-        },
-    })
-}
-
-fn is_writable(topic: &TopicConfig) -> bool {
-    topic.perm & perm::WRITE != 0 && topic.write_queues > 0
-}
-
-/// The users' subscription groups that the leaving master has and another does not.
-#[must_use]
-pub fn missing_groups(victim: &SubscriptionGroups, target: &SubscriptionGroups) -> Vec<SubscriptionGroup> {
-    let users = victim
-        .groups
-        .values()
-        .filter(|group| !is_system_group(&group.name));
-    users
-        .filter(|group| !target.groups.contains_key(&group.name))
-        .cloned()
-        .collect()
-}
-
 #[cfg(test)]
 #[path = "backlog_tests.rs"]
-mod tests;
+pub(super) mod tests;

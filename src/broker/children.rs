@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Service, Volume, VolumeMount};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{self, COMMON_KEY, Ports, UserConfig};
@@ -160,17 +160,25 @@ pub fn budget_name(valid: &Valid, group: i32) -> String {
     format!("{}-{group}-group", valid.name)
 }
 
-/// At most one member of a group is evicted at a time, and a broken one never holds up a node's drain.
+/// At most one member of a group is evicted at a time, and a broken one never holds up a node's drain. It knows its pods by
+/// their names: those of the Go operator tell no group.
 #[must_use]
 pub fn disruption_budget(valid: &Valid, group: i32) -> PodDisruptionBudget {
     let name = budget_name(valid, group);
+    let members = valid.shape.members().chain(valid.leftovers.iter().copied());
+    let pods = members.filter(|member| member.group == group);
+    let is_one_of_them = LabelSelectorRequirement {
+        key: POD_NAME.to_owned(),
+        operator: "In".to_owned(),
+        values: Some(pods.map(|member| member.pod_name(&valid.name)).collect()),
+    };
     PodDisruptionBudget {
         metadata: valid.target.meta(&name, group_labels(valid, group)),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(LabelSelector {
-                match_labels: Some(group_selector(valid, group)),
-                match_expressions: None,
+                match_labels: Some(labels::broker_selector(&valid.name)),
+                match_expressions: Some(vec![is_one_of_them]),
             }),
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()

@@ -3,7 +3,9 @@
 use futures::future::join_all;
 
 use super::backlog::{self, Who};
+use super::homes;
 use super::leave::{self, Presence};
+use super::leave_gates;
 use super::observe::{Observed, Seen};
 use super::order_topics;
 use super::valid::{Member, Valid};
@@ -32,7 +34,7 @@ pub struct Move {
     /// Which one it is.
     pub member: Member,
     /// The topics, and how their attributes are put.
-    pub topics: Vec<backlog::Home>,
+    pub topics: Vec<homes::Home>,
     /// The subscription groups; made first.
     pub groups: Vec<SubscriptionGroup>,
 }
@@ -183,7 +185,7 @@ async fn fenced(observed: &Observed, who: &Who, topics: &Topics, admin: &dyn Adm
         let routes = join_all(routes).await;
         views.push((view.name.clone(), routes));
     }
-    leave::fenced(&who.broker_name, &views)
+    leave_gates::fenced(&who.broker_name, &views)
 }
 
 /// What only the leaving master has, and where it is to go.
@@ -195,7 +197,7 @@ async fn moves(
     admin: &dyn Admin,
 ) -> (Result<Vec<admin::TopicConfig>, String>, Vec<Move>) {
     let tables: Vec<&Topics> = others.iter().map(|(_, _, topics)| topics).collect();
-    let homeless = backlog::homeless(topics, &tables, who);
+    let homeless = homes::homeless(topics, &tables, who);
     let mut moves: Vec<Move> = others
         .iter()
         .map(|(member, address, _)| Move {
@@ -206,7 +208,7 @@ async fn moves(
         })
         .collect();
     for topic in &homeless {
-        if let Some(home) = backlog::home(topic, &tables)
+        if let Some(home) = homes::home(topic, &tables)
             && let Some(to) = moves.get_mut(home.place)
         {
             to.topics.push(home);
@@ -232,7 +234,7 @@ async fn lacking_groups(
         admin.subscription_groups(from).await?,
         admin.subscription_groups(to).await?,
     );
-    Ok(backlog::missing_groups(&from, &to))
+    Ok(homes::missing_groups(&from, &to))
 }
 
 /// Makes on masters that stay what only the leaving one has.

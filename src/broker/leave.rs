@@ -3,17 +3,14 @@
 //! Every step may be taken again, and what is remembered is stored before what follows from it is done: a process that ends
 //! anywhere in between loses nothing. What is not known never counts as good.
 
-use std::fmt::Display;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::backlog::{Backlog, NAMED, messages};
+use super::backlog::{Backlog, messages};
+use super::leave_gates::{Drained, creating, unquiet};
 use super::order_topics::OrderTopics;
-use crate::admin::{Route, TopicConfig, perm};
+use crate::admin::TopicConfig;
 use crate::api::{ScaleInPhase, ScaleInPolicy, ScaleInStatus};
 
-/// How long no write must arrive: two polls of a producer for routes, of 30 s each.
-const QUIET_SECONDS: i64 = 60;
 /// When name servers should have struck off a broker by themselves, and 30 s more.
 const STRUCK_OFF_SECONDS: i64 = 150;
 
@@ -31,13 +28,13 @@ pub enum Presence {
 /// What was seen of the group, just now. An error says why something is not known.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The topics that producers can write to in this group only: [`super::backlog::homeless`].
+    /// The topics that producers can write to in this group only: [`super::homes::homeless`].
     pub homeless: Result<Vec<TopicConfig>, String>,
     /// The order topics that send to it: [`super::order_topics`].
     pub order_topics: Result<OrderTopics, String>,
     /// `brokerPermission` as the master itself tells it.
     pub permission: Result<i32, String>,
-    /// Whether every name server shows the group as read-only: [`fenced`].
+    /// Whether every name server shows the group as read-only: [`super::leave_gates::fenced`].
     pub fenced: Result<bool, String>,
     /// What the master holds: [`super::backlog::look`].
     pub backlog: Result<Backlog, String>,
@@ -94,7 +91,7 @@ pub struct Step {
     pub memory: Option<ScaleInStatus>,
     /// Whether the master is to be read-only, `brokerPermission` 4. Otherwise it is to have its own permission.
     pub fence: bool,
-    /// Topics to be made on masters that stay: [`super::backlog::home`].
+    /// Topics to be made on masters that stay: [`super::homes::home`].
     pub create: Vec<TopicConfig>,
     /// Whether the group is put back into the queues of order topics. Otherwise, as long as it is remembered, it is taken out.
     pub restore: bool,
@@ -130,32 +127,6 @@ pub fn keeps_sets(phase: ScaleInPhase) -> bool {
     phase < ScaleInPhase::Stopping
 }
 
-/// A name server, as people call it, and the routes of a group's topics as it tells them.
-pub type View<E> = (String, Vec<Result<Option<Route>, E>>);
-
-/// Whether every name server shows a group as read-only. A name server that does not know of the group sends nobody there.
-pub fn fenced<E: Display>(broker_name: &str, views: &[View<E>]) -> Result<bool, String> {
-    if views.is_empty() {
-        return Err("no name server is known".to_owned());
-    }
-    let mut unknown = None;
-    for (name_server, routes) in views {
-        for route in routes {
-            match route {
-                Ok(route) => {
-                    let brokers = route.as_ref().map(|route| &route.brokers);
-                    let shown = brokers.and_then(|brokers| brokers.get(broker_name));
-                    if shown.is_some_and(|shown| shown.queues.perm & perm::WRITE != 0) {
-                        return Ok(false);
-                    }
-                }
-                Err(why) => unknown = Some(format!("{name_server} does not tell its routes ({why})")),
-            }
-        }
-    }
-    unknown.map_or(Ok(true), Err)
-}
-
 /// What is to be done next. It changes the phase by one at most: what it says is remembered is stored first.
 #[must_use]
 pub fn step(leaving: &Leaving<'_>) -> Step {
@@ -176,16 +147,6 @@ pub fn step(leaving: &Leaving<'_>) -> Step {
         .is_some_and(|memory| memory.phase >= ScaleInPhase::Fencing);
     step.degraded = leaving.degraded(&step);
     step
-}
-
-/// Whether the group may be stopped.
-enum Drained {
-    Yes,
-    /// It is not read-only any more.
-    Open,
-    /// Somebody waits for messages, or not long enough has passed since the last write.
-    No(String),
-    Unknown(String),
 }
 
 impl Leaving<'_> {
@@ -212,7 +173,7 @@ impl Leaving<'_> {
         }
     }
 
-    fn seconds_since(&self, time: &Time) -> i64 {
+    pub(super) fn seconds_since(&self, time: &Time) -> i64 {
         self.now.0.as_second().saturating_sub(time.0.as_second())
     }
 
@@ -428,89 +389,6 @@ impl Leaving<'_> {
         }
     }
 
-    /// Whether producers of all its topics have another place, and if not, why not.
-    fn at_home(&self) -> Result<(), String> {
-        match (&self.seen.homeless, self.seen.master) {
-            (_, Presence::Ending | Presence::Gone) => Err("its master is started first".to_owned()),
-            (Err(why), _) => Err(format!("its topics are not known: {why}")),
-            (Ok(topics), _) if !topics.is_empty() => Err(creating(topics)),
-            (Ok(_), _) => self.unordered(),
-        }
-    }
-
-    /// Whether no order topic sends to it.
-    fn unordered(&self) -> Result<(), String> {
-        match &self.seen.order_topics {
-            Err(why) => Err(format!("the queues of order topics are not known: {why}")),
-            Ok(topics) if !topics.naming.is_empty() => Err(format!(
-                "taking it out of the queues of {} order topics",
-                topics.naming.len()
-            )),
-            Ok(_) => Ok(()),
-        }
-    }
-
-    /// Whether the master itself says that it is read-only.
-    fn read_only(&self) -> Result<bool, String> {
-        match &self.seen.permission {
-            Ok(told) => Ok(*told == perm::READ),
-            Err(why) => Err(format!("its master does not tell its permission: {why}")),
-        }
-    }
-
-    /// What is remembered of the backlog, where it is known.
-    fn counted(&self, mut memory: ScaleInStatus) -> ScaleInStatus {
-        if let Ok(backlog) = &self.seen.backlog {
-            memory.backlog = Some(backlog.total());
-            memory.blockers = backlog.words(self.now);
-            memory.blockers.truncate(NAMED);
-        }
-        memory
-    }
-
-    /// Whether nothing is left, and what is to be remembered of that. Nothing but what was seen just now counts.
-    fn drained(&self, memory: ScaleInStatus) -> (ScaleInStatus, Drained) {
-        let mut memory = self.counted(memory);
-        match self.read_only() {
-            // It may have restarted, and taken writes until it is read-only again.
-            Err(why) => return (unquiet(memory), Drained::Unknown(why)),
-            Ok(false) => return (unquiet(memory), Drained::Open),
-            Ok(true) => {}
-        }
-        match &self.seen.fenced {
-            Ok(true) => {}
-            Ok(false) => return (unquiet(memory), Drained::Open),
-            Err(why) => return (memory, Drained::Unknown(why.clone())),
-        }
-        let backlog = match &self.seen.backlog {
-            Ok(backlog) => backlog,
-            Err(why) => {
-                return (
-                    memory,
-                    Drained::Unknown(format!("its backlog is not known: {why}")),
-                );
-            }
-        };
-        let same = memory.written == Some(backlog.written);
-        memory.written = Some(backlog.written);
-        memory.quiet_since = match memory.quiet_since.take() {
-            Some(since) if same => Some(since),
-            _ => same.then(|| self.now.clone()),
-        };
-        let quiet = memory.quiet_since.as_ref();
-        let quiet = quiet.is_some_and(|since| self.seconds_since(since) >= QUIET_SECONDS);
-        let drained = match &self.seen.homeless {
-            Err(why) => Drained::Unknown(format!("its topics are not known: {why}")),
-            Ok(topics) if !topics.is_empty() => Drained::No(creating(topics)),
-            Ok(_) if !backlog.is_empty() => Drained::No(left(backlog, &memory.blockers)),
-            Ok(_) if !quiet => Drained::No(format!(
-                "nothing is left in it; waiting for {QUIET_SECONDS} s without a write"
-            )),
-            Ok(_) => Drained::Yes,
-        };
-        (memory, drained)
-    }
-
     fn to(&self, memory: ScaleInStatus, phase: ScaleInPhase, words: &str) -> Step {
         self.wait(ScaleInStatus { phase, ..memory }, words)
     }
@@ -578,43 +456,9 @@ impl Leaving<'_> {
     }
 }
 
-/// What was seen of writes does not count any more.
-fn unquiet(memory: ScaleInStatus) -> ScaleInStatus {
-    ScaleInStatus {
-        quiet_since: None,
-        written: None,
-        ..memory
-    }
-}
-
-fn creating(topics: &[TopicConfig]) -> String {
-    let names: Vec<_> = topics
-        .iter()
-        .map(|topic| topic.name.as_str())
-        .take(NAMED)
-        .collect();
-    let more = if topics.len() > NAMED { ", …" } else { "" };
-    format!(
-        "making {} elsewhere that producers can write to here only: {}{more}",
-        if topics.len() == 1 {
-            "1 topic".to_owned()
-        } else {
-            format!("{} topics", topics.len())
-        },
-        names.join(", ")
-    )
-}
-
-fn left(backlog: &Backlog, blockers: &[String]) -> String {
-    if backlog.total() == 0 {
-        return format!("{} bytes are on their way into its queues", backlog.undispatched);
-    }
-    format!("{} left; {}", messages(backlog.total()), blockers.join("; "))
-}
-
 #[cfg(test)]
 #[path = "leave_properties.rs"]
 mod properties;
 #[cfg(test)]
 #[path = "leave_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -2,20 +2,19 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::super::backlog::Blocker;
 use super::*;
-use crate::admin::{QueueData, RoutedBroker};
 
 use Presence::{Ending, Gone, Kept};
 use ScaleInPhase::{Draining, Fencing, Moving, Removing, Stopping};
 
-pub(super) const NOW: i64 = 1_000_000;
-pub(super) const TIMEOUT: i64 = 3600;
+pub(in crate::broker) const NOW: i64 = 1_000_000;
+pub(in crate::broker) const TIMEOUT: i64 = 3600;
 
-pub(super) fn at(second: i64) -> Time {
+pub(in crate::broker) fn at(second: i64) -> Time {
     Time(Timestamp::from_second(second).unwrap())
 }
 
 /// Group 2 as it is remembered: it began ten minutes ago.
-fn memory(phase: ScaleInPhase) -> ScaleInStatus {
+pub(in crate::broker) fn memory(phase: ScaleInPhase) -> ScaleInStatus {
     ScaleInStatus {
         phase,
         ..ScaleInStatus::begun(2, at(NOW - 600))
@@ -23,7 +22,7 @@ fn memory(phase: ScaleInPhase) -> ScaleInStatus {
 }
 
 /// Nothing was written to it for that many seconds.
-fn quiet(phase: ScaleInPhase, seconds: i64) -> ScaleInStatus {
+pub(in crate::broker) fn quiet(phase: ScaleInPhase, seconds: i64) -> ScaleInStatus {
     ScaleInStatus {
         quiet_since: Some(at(NOW - seconds)),
         written: Some(500),
@@ -33,7 +32,7 @@ fn quiet(phase: ScaleInPhase, seconds: i64) -> ScaleInStatus {
 }
 
 /// Nothing keeps the group: it is read-only, all of it is consumed, and its brokers run.
-fn drained() -> Seen {
+pub(in crate::broker) fn drained() -> Seen {
     Seen {
         homeless: Ok(Vec::new()),
         order_topics: Ok(OrderTopics::default()),
@@ -48,7 +47,7 @@ fn drained() -> Seen {
     }
 }
 
-pub(super) fn holding(unconsumed: i64) -> Backlog {
+pub(in crate::broker) fn holding(unconsumed: i64) -> Backlog {
     let blocker = Blocker {
         group: "billing".to_owned(),
         topic: "payments".to_owned(),
@@ -63,15 +62,19 @@ pub(super) fn holding(unconsumed: i64) -> Backlog {
     }
 }
 
-pub(super) fn unknown<T>() -> Result<T, String> {
+pub(in crate::broker) fn unknown<T>() -> Result<T, String> {
     Err("198.18.0.3:10911 did not answer".to_owned())
 }
 
-pub(super) fn payments() -> Vec<TopicConfig> {
+pub(in crate::broker) fn payments() -> Vec<TopicConfig> {
     vec![TopicConfig::new("payments", 4)]
 }
 
-pub(super) fn leaving<'a>(memory: Option<&'a ScaleInStatus>, seen: &'a Seen, now: &'a Time) -> Leaving<'a> {
+pub(in crate::broker) fn leaving<'a>(
+    memory: Option<&'a ScaleInStatus>,
+    seen: &'a Seen,
+    now: &'a Time,
+) -> Leaving<'a> {
     Leaving {
         broker_name: "orders-2",
         group: 2,
@@ -84,7 +87,7 @@ pub(super) fn leaving<'a>(memory: Option<&'a ScaleInStatus>, seen: &'a Seen, now
     }
 }
 
-fn next(memory: &ScaleInStatus, seen: &Seen) -> Step {
+pub(in crate::broker) fn next(memory: &ScaleInStatus, seen: &Seen) -> Step {
     step(&leaving(Some(memory), seen, &at(NOW)))
 }
 
@@ -95,7 +98,7 @@ fn immediately(memory: &ScaleInStatus, seen: &Seen) -> Step {
     })
 }
 
-fn phase(step: &Step) -> ScaleInPhase {
+pub(in crate::broker) fn phase(step: &Step) -> ScaleInPhase {
     step.memory.as_ref().unwrap().phase
 }
 
@@ -151,99 +154,6 @@ fn a_topic_that_is_made_while_the_group_leaves_gets_another_home_too() {
 }
 
 #[test]
-fn the_group_drains_when_its_master_and_every_name_server_say_that_it_is_read_only() {
-    let looks = |permission, fenced| Seen {
-        permission,
-        fenced,
-        ..drained()
-    };
-    for seen in [
-        looks(Ok(6), Ok(true)),
-        looks(Ok(0), Ok(true)),
-        looks(Ok(4), Ok(false)),
-        looks(unknown(), Ok(true)),
-        looks(Ok(4), unknown()),
-    ] {
-        let step = next(&memory(Fencing), &seen);
-        assert_eq!((phase(&step), step.fence), (Fencing, true), "{seen:?}");
-    }
-    assert_eq!(phase(&next(&memory(Fencing), &drained())), Draining);
-}
-
-#[test]
-fn it_stops_after_a_minute_without_a_write_and_without_a_backlog() {
-    let first = next(&memory(Draining), &drained());
-    let first = first.memory.unwrap();
-    assert_eq!((first.written, &first.quiet_since), (Some(500), &None));
-    let second = next(&first, &drained()).memory.unwrap();
-    assert_eq!(second.quiet_since, Some(at(NOW)));
-    assert_eq!(phase(&next(&quiet(Draining, 59), &drained())), Draining);
-    let step = next(&quiet(Draining, 60), &drained());
-    assert_eq!((phase(&step), step.stop, step.fence), (Stopping, None, true));
-}
-
-#[test]
-fn any_write_starts_the_minute_anew() {
-    for written in [499, 501] {
-        let seen = Seen {
-            backlog: Ok(Backlog {
-                written,
-                ..holding(0)
-            }),
-            ..drained()
-        };
-        let after = next(&quiet(Draining, 90), &seen).memory.unwrap();
-        assert_eq!((after.phase, after.quiet_since), (Draining, None));
-        assert_eq!(after.written, Some(written));
-    }
-}
-
-#[test]
-fn it_waits_for_what_is_to_be_consumed_delayed_undecided_or_on_its_way() {
-    for backlog in [
-        holding(120),
-        Backlog {
-            delayed: 1,
-            ..holding(0)
-        },
-        Backlog {
-            half: 1,
-            ..holding(0)
-        },
-        Backlog {
-            undispatched: 1,
-            ..holding(0)
-        },
-    ] {
-        let seen = Seen {
-            backlog: Ok(backlog.clone()),
-            ..drained()
-        };
-        let step = next(&quiet(Draining, 90), &seen);
-        assert_eq!(phase(&step), Draining, "{backlog:?}");
-        assert_eq!(step.memory.unwrap().backlog, Some(backlog.total()));
-        let step = next(&quiet(Stopping, 90), &seen);
-        assert_eq!((phase(&step), step.stop), (Draining, None), "{backlog:?}");
-    }
-}
-
-#[test]
-fn who_is_waited_for_is_named_with_numbers() {
-    let seen = Seen {
-        backlog: Ok(holding(120)),
-        ..drained()
-    };
-    let step = next(&quiet(Draining, 90), &seen);
-    let words = "group billing on topic payments: 120 messages, last commit 3 h ago";
-    assert_eq!(step.memory.unwrap().blockers, [words]);
-    assert_eq!(
-        step.progress,
-        format!("group orders-2 leaves: 120 messages left; {words}")
-    );
-    assert_eq!(step.degraded, None);
-}
-
-#[test]
 fn replicas_are_stopped_before_the_master() {
     let looks = |replicas, master| Seen {
         replicas,
@@ -290,28 +200,6 @@ fn right_before_it_is_stopped_it_is_looked_at_again() {
             assert_eq!((phase(&step), step.stop), (expected, None), "{seen:?}");
         }
     }
-}
-
-#[test]
-fn a_master_that_did_not_answer_for_a_while_must_be_quiet_for_another_minute() {
-    let silent = Seen {
-        permission: unknown(),
-        backlog: unknown(),
-        ..drained()
-    };
-    let after = next(&quiet(Draining, 90), &silent).memory.unwrap();
-    assert_eq!((after.phase, after.quiet_since), (Draining, None));
-}
-
-#[test]
-fn name_servers_that_do_not_answer_for_a_while_do_not_prolong_the_wait() {
-    let deaf = Seen {
-        fenced: unknown(),
-        ..drained()
-    };
-    let after = next(&quiet(Draining, 90), &deaf).memory.unwrap();
-    assert_eq!(after, quiet(Draining, 90));
-    assert_eq!(phase(&next(&after, &drained())), Stopping);
 }
 
 #[test]
@@ -583,46 +471,4 @@ fn times_that_are_yet_to_come_do_not_keep_a_group_for_ever() {
     };
     let after = next(&before, &drained()).memory.unwrap();
     assert_eq!((after.started_at, after.quiet_since), (at(NOW), Some(at(NOW))));
-}
-
-fn route(broker: &str, perm: i32) -> Route {
-    let queues = QueueData {
-        perm,
-        ..QueueData::default()
-    };
-    let routed = RoutedBroker {
-        queues,
-        ..RoutedBroker::default()
-    };
-    Route {
-        brokers: [(broker.to_owned(), routed)].into(),
-        order: None,
-    }
-}
-
-#[test]
-fn a_group_is_read_only_when_every_name_server_shows_it_in_every_route() {
-    let view = |name: &str, routes: Vec<Result<Option<Route>, String>>| (name.to_owned(), routes);
-    let closed = || Ok(Some(route("orders-2", 4)));
-    let open = || Ok(Some(route("orders-2", 6)));
-    let elsewhere = || Ok(Some(route("orders-0", 6)));
-    let judged = |views: Vec<_>| fenced::<String>("orders-2", &views);
-    assert_eq!(
-        judged(vec![
-            view("a", vec![closed(), elsewhere(), Ok(None)]),
-            view("b", vec![])
-        ]),
-        Ok(true)
-    );
-    assert_eq!(
-        judged(vec![view("a", vec![closed()]), view("b", vec![closed(), open()])]),
-        Ok(false)
-    );
-    let why = judged(vec![view("a", vec![closed()]), view("b", vec![unknown()])]).unwrap_err();
-    assert!(why.starts_with("b does not tell its routes (198.18.0.3"), "{why}");
-    assert_eq!(
-        judged(vec![view("a", vec![unknown()]), view("b", vec![open()])]),
-        Ok(false)
-    );
-    assert!(judged(vec![]).is_err());
 }

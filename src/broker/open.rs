@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use super::backlog::missing_groups;
+use super::homes::missing_groups;
 use super::observe::{Answer, Observed, Seen};
 use super::valid::{Member, Valid};
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_topic};

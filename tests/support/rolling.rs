@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use rocketmq_operator::api::{Broker, NameService};
+use serde_json::json;
 
 use super::fixtures::{BrokerFixture, broker, name_service};
 use super::world::World;
@@ -55,6 +56,18 @@ pub fn says(world: &World, words: &str) {
 
 pub fn edit(world: &World, patch: &serde_json::Value) {
     world.edit::<Broker>("mq/orders", patch);
+}
+
+/// Whatever a roll of this `Broker` waits for by the clock has lasted long enough: producers have had their 30 s.
+pub fn time_passes(world: &World, broker: &str) {
+    let status = world.get::<Broker>(broker).status.unwrap();
+    let rollout = json!(status.rollout);
+    for since in ["fencedSince", "quietSince", "cleanSince"] {
+        if rollout[since].is_string() {
+            let long_ago = json!({"rollout": {since: "2026-01-01T00:00:00Z"}});
+            world.edit_status::<Broker>(broker, &long_ago);
+        }
+    }
 }
 
 /// Reconciles step by step until nothing is left to restart; the pods in the order in which they were replaced. At no step

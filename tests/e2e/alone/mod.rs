@@ -6,5 +6,6 @@ mod bench_copy;
 mod idle;
 mod killed;
 mod killed_while_moving;
+mod killed_while_rolling;
 mod killed_while_scaling;
 mod restart;

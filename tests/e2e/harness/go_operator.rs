@@ -6,14 +6,11 @@ use serde_json::{Value, json};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 
 use super::cluster::{name_of, repository, text, uid_of};
-use super::fixtures::{Fixture, Image, Storage, broker, config_map, name_service};
+use super::fixtures::{BROKER_JVM, Fixture, Image, Storage, broker, config_map, name_service};
 use super::node;
 use super::rocketmq::Rocketmq;
 use super::stage::Space;
 use super::wait::START;
-
-/// The heap of each broker: the Go operator's images size theirs for larger nodes.
-const MEMORY: &str = "-Xms256m -Xmx256m -Xmn96m";
 
 /// Makes a cluster of one group with a replica as the Go operator does, from objects that it really made; waits until it
 /// serves. No operator may look after the namespace.
@@ -26,7 +23,7 @@ pub async fn makes(space: &Space, image: Image) -> Rocketmq {
         .image(image)
         .storage(&storage)
         .with("spec.jvmOptions", Value::Null)
-        .with("spec.env", json!([{ "name": "BROKER_MEM", "value": MEMORY }]))
+        .with("spec.env", json!([{ "name": "BROKER_MEM", "value": BROKER_JVM }]))
         .with("spec.volumes", volumes);
     let common = "brokerRole=ASYNC_MASTER\ndeleteWhen=04\nfileReservedTime=48\nflushDiskType=ASYNC_FLUSH\n";
     space

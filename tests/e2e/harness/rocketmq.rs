@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::cluster::{Said, kubeconfig, name_of, run, text};
-use super::fixtures::Fixture;
+use super::fixtures::{Fixture, QUICK_JVM};
 use super::node;
 use super::stage::Space;
 use super::wait::START;
@@ -322,7 +322,7 @@ impl Rocketmq {
 
 /// A RocketMQ tool, in any image that sets `ROCKETMQ_HOME`.
 fn tool(program: &str, arguments: &str) -> String {
-    format!("cd \"$ROCKETMQ_HOME/bin\" && sh ./{program} {arguments}")
+    format!("cd \"$ROCKETMQ_HOME/bin\" && JAVA_OPT={QUICK_JVM} sh ./{program} {arguments}")
 }
 
 /// The value after a key, up to the next comma.

@@ -20,20 +20,20 @@ use crate::harness::wait::seconds;
 /// Four brokers with two fences between them are restarted within this.
 const ROLL: Duration = seconds(600);
 /// Two groups: no producer may go without an acknowledged message for longer.
-const GAP: Duration = seconds(5);
+pub const GAP: Duration = seconds(5);
 
 /// Brokers whose data outlives their pods.
-fn lasting() -> Fixture {
+pub fn lasting() -> Fixture {
     broker("broker").storage(&Storage::StorageClass)
 }
 
 /// Other resources than those of the fixtures.
-fn other_resources(cpu: &str) -> Value {
+pub fn other_resources(cpu: &str) -> Value {
     json!({ "resources": { "requests": { "cpu": cpu, "memory": "64Mi" }, "limits": { "memory": "1Gi" } } })
 }
 
 /// Waits until the Broker is Ready for the spec that it has now.
-async fn carried_out(rocketmq: &Rocketmq) {
+pub async fn carried_out(rocketmq: &Rocketmq) {
     rocketmq
         .space
         .wait_for("the change is carried out", ROLL, async || {
@@ -62,7 +62,7 @@ async fn roll(rocketmq: &Rocketmq, change: Value) -> Replaced {
 }
 
 /// The pods of these brokers, group and id each.
-fn pods<const N: usize>(rocketmq: &Rocketmq, brokers: [(u64, u64); N]) -> Vec<String> {
+pub fn pods<const N: usize>(rocketmq: &Rocketmq, brokers: [(u64, u64); N]) -> Vec<String> {
     brokers.map(|(group, id)| rocketmq.pod_name(group, id)).to_vec()
 }
 

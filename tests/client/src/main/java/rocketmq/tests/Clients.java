@@ -18,6 +18,9 @@ final class Clients {
     /** Within this a cluster that has just started answers, however busy its node is. */
     private static final long START_MS = 120_000;
 
+    /** Not one request for each message: that would be most of what a broker does in a story. */
+    private static final long PULL_INTERVAL_MS = 100;
+
     private Clients() {
     }
 
@@ -36,6 +39,7 @@ final class Clients {
             DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
             consumer.setInstanceName(group + "-" + System.nanoTime());
             consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+            consumer.setPullInterval(PULL_INTERVAL_MS);
             for (String topic : topics) {
                 consumer.subscribe(topic, "*");
             }

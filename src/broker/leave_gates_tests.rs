@@ -1,0 +1,162 @@
+use super::super::leave::Seen;
+use super::super::leave::tests::*;
+use super::*;
+use crate::admin::{QueueData, RoutedBroker};
+use crate::api::ScaleInPhase::{Draining, Fencing, Stopping};
+
+#[test]
+fn the_group_drains_when_its_master_and_every_name_server_say_that_it_is_read_only() {
+    let looks = |permission, fenced| Seen {
+        permission,
+        fenced,
+        ..drained()
+    };
+    for seen in [
+        looks(Ok(6), Ok(true)),
+        looks(Ok(0), Ok(true)),
+        looks(Ok(4), Ok(false)),
+        looks(unknown(), Ok(true)),
+        looks(Ok(4), unknown()),
+    ] {
+        let step = next(&memory(Fencing), &seen);
+        assert_eq!((phase(&step), step.fence), (Fencing, true), "{seen:?}");
+    }
+    assert_eq!(phase(&next(&memory(Fencing), &drained())), Draining);
+}
+
+#[test]
+fn it_stops_after_a_minute_without_a_write_and_without_a_backlog() {
+    let first = next(&memory(Draining), &drained());
+    let first = first.memory.unwrap();
+    assert_eq!((first.written, &first.quiet_since), (Some(500), &None));
+    let second = next(&first, &drained()).memory.unwrap();
+    assert_eq!(second.quiet_since, Some(at(NOW)));
+    assert_eq!(phase(&next(&quiet(Draining, 59), &drained())), Draining);
+    let step = next(&quiet(Draining, 60), &drained());
+    assert_eq!((phase(&step), step.stop, step.fence), (Stopping, None, true));
+}
+
+#[test]
+fn any_write_starts_the_minute_anew() {
+    for written in [499, 501] {
+        let seen = Seen {
+            backlog: Ok(Backlog {
+                written,
+                ..holding(0)
+            }),
+            ..drained()
+        };
+        let after = next(&quiet(Draining, 90), &seen).memory.unwrap();
+        assert_eq!((after.phase, after.quiet_since), (Draining, None));
+        assert_eq!(after.written, Some(written));
+    }
+}
+
+#[test]
+fn it_waits_for_what_is_to_be_consumed_delayed_undecided_or_on_its_way() {
+    for backlog in [
+        holding(120),
+        Backlog {
+            delayed: 1,
+            ..holding(0)
+        },
+        Backlog {
+            half: 1,
+            ..holding(0)
+        },
+        Backlog {
+            undispatched: 1,
+            ..holding(0)
+        },
+    ] {
+        let seen = Seen {
+            backlog: Ok(backlog.clone()),
+            ..drained()
+        };
+        let step = next(&quiet(Draining, 90), &seen);
+        assert_eq!(phase(&step), Draining, "{backlog:?}");
+        assert_eq!(step.memory.unwrap().backlog, Some(backlog.total()));
+        let step = next(&quiet(Stopping, 90), &seen);
+        assert_eq!((phase(&step), step.stop), (Draining, None), "{backlog:?}");
+    }
+}
+
+#[test]
+fn who_is_waited_for_is_named_with_numbers() {
+    let seen = Seen {
+        backlog: Ok(holding(120)),
+        ..drained()
+    };
+    let step = next(&quiet(Draining, 90), &seen);
+    let words = "group billing on topic payments: 120 messages, last commit 3 h ago";
+    assert_eq!(step.memory.unwrap().blockers, [words]);
+    assert_eq!(
+        step.progress,
+        format!("group orders-2 leaves: 120 messages left; {words}")
+    );
+    assert_eq!(step.degraded, None);
+}
+
+#[test]
+fn a_master_that_did_not_answer_for_a_while_must_be_quiet_for_another_minute() {
+    let silent = Seen {
+        permission: unknown(),
+        backlog: unknown(),
+        ..drained()
+    };
+    let after = next(&quiet(Draining, 90), &silent).memory.unwrap();
+    assert_eq!((after.phase, after.quiet_since), (Draining, None));
+}
+
+#[test]
+fn name_servers_that_do_not_answer_for_a_while_do_not_prolong_the_wait() {
+    let deaf = Seen {
+        fenced: unknown(),
+        ..drained()
+    };
+    let after = next(&quiet(Draining, 90), &deaf).memory.unwrap();
+    assert_eq!(after, quiet(Draining, 90));
+    assert_eq!(phase(&next(&after, &drained())), Stopping);
+}
+
+fn route(broker: &str, perm: i32) -> Route {
+    let queues = QueueData {
+        perm,
+        ..QueueData::default()
+    };
+    let routed = RoutedBroker {
+        queues,
+        ..RoutedBroker::default()
+    };
+    Route {
+        brokers: [(broker.to_owned(), routed)].into(),
+        order: None,
+    }
+}
+
+#[test]
+fn a_group_is_read_only_when_every_name_server_shows_it_in_every_route() {
+    let view = |name: &str, routes: Vec<Result<Option<Route>, String>>| (name.to_owned(), routes);
+    let closed = || Ok(Some(route("orders-2", 4)));
+    let open = || Ok(Some(route("orders-2", 6)));
+    let elsewhere = || Ok(Some(route("orders-0", 6)));
+    let judged = |views: Vec<_>| fenced::<String>("orders-2", &views);
+    assert_eq!(
+        judged(vec![
+            view("a", vec![closed(), elsewhere(), Ok(None)]),
+            view("b", vec![])
+        ]),
+        Ok(true)
+    );
+    assert_eq!(
+        judged(vec![view("a", vec![closed()]), view("b", vec![closed(), open()])]),
+        Ok(false)
+    );
+    let why = judged(vec![view("a", vec![closed()]), view("b", vec![unknown()])]).unwrap_err();
+    assert!(why.starts_with("b does not tell its routes (198.18.0.3"), "{why}");
+    assert_eq!(
+        judged(vec![view("a", vec![unknown()]), view("b", vec![open()])]),
+        Ok(false)
+    );
+    assert!(judged(vec![]).is_err());
+}
