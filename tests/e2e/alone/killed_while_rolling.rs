@@ -40,7 +40,7 @@ async fn the_operator_killed_after_every_write_of_a_roll_restarts_each_broker_on
                 () = killing => {}
             }
         };
-        let ((), replaced) = rocketmq.replaced_during(story).await;
+        let ((), replaced) = Box::pin(rocketmq.replaced_during(story)).await;
         println!("{replaced:?} with {killed} kills");
         assert!(killed > 10, "{killed} kills");
         let by_group = pods(&rocketmq, [(0, 1), (0, 0), (1, 1), (1, 0)]);
