@@ -28,15 +28,7 @@ async fn the_operator_killed_after_every_write_of_a_transfer_still_moves_the_top
         space.apply(&transfer("move", "ledger-0")).await;
 
         let mut killed = 0;
-        let killing = async {
-            loop {
-                gate.open_for(1).await;
-                let operator = gate.operator(&space.name);
-                gate.closed().await;
-                operator.kill().await;
-                killed += 1;
-            }
-        };
+        let killing = gate.kill_after_each_write(&space.name, &mut killed);
         let moving = async {
             space
                 .wait_for_condition("TopicTransfer", "move", "Ready", "True", seconds(300))

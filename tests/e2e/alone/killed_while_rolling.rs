@@ -21,15 +21,7 @@ async fn the_operator_killed_after_every_write_of_a_roll_restarts_each_broker_on
         undisturbed.kill().await;
 
         let mut killed = 0;
-        let killing = async {
-            loop {
-                gate.open_for(1).await;
-                let operator = gate.operator(&space.name);
-                gate.closed().await;
-                operator.kill().await;
-                killed += 1;
-            }
-        };
+        let killing = gate.kill_after_each_write(&space.name, &mut killed);
         let rolling = async {
             rocketmq.change(other_resources("11m")).await;
             carried_out(&rocketmq).await;

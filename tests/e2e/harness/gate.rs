@@ -64,6 +64,17 @@ impl Gate {
         self.door.passed.send_replace((0, false));
     }
 
+    /// Runs one operator after the other, each until its first write, for as long as it is polled. `killed` counts them.
+    pub async fn kill_after_each_write(&self, namespace: &str, killed: &mut u32) {
+        loop {
+            self.open_for(1).await;
+            let operator = self.operator(namespace);
+            self.closed().await;
+            operator.kill().await;
+            *killed += 1;
+        }
+    }
+
     /// How many writes passed since it was opened.
     pub fn passed(&self) -> u32 {
         self.door.passed.borrow().0
