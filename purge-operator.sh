@@ -10,7 +10,7 @@ Usage: purge-operator.sh [flags]
 Removes what install-operator.sh made: the Deployment, the service account with its rights in every scope, the Lease, the namespace if
 install made it and nothing else is in it, and the custom resource definitions if no custom resource of theirs is left in any namespace.
 
-While Brokers or NameServices exist the definitions stay, because deleting a definition deletes every object of its kind. Those clusters keep
+While Brokers, NameServices or TopicTransfers exist the definitions stay, because deleting a definition deletes every object of its kind. Those clusters keep
 running without an operator, and a later install takes them up again.
 
   --namespace NAME     where the operator runs                    (default: rocketmq-operator)
@@ -18,7 +18,8 @@ running without an operator, and a later install takes them up again.
   --kubeconfig FILE    the kubeconfig to use                      (default: as kubectl does)
   --timeout SECONDS    how long to wait for things to be gone     (default: 180)
   --delete-crds-and-all-clusters
-                       also delete every Broker and NameService in EVERY namespace, with their pods, and then the definitions.
+                       also delete every TopicTransfer, Broker and NameService in EVERY namespace, with their pods, and then the
+                       definitions. Transfers go first: the operator undoes those that are under way.
                        Persistent volume claims go or stay as each cluster's persistentVolumeClaimRetentionPolicy says.
   --help               this text
 
@@ -70,7 +71,19 @@ left() {
 
 # ---- the clusters, where all of them were asked for. The operator still runs, so that each goes in its own order. -------------------
 if [ -n "$everything" ] && [ -n "$present" ]; then
-  for one in $present; do gone "$one" -A --all; done
+  transfers=$(grep '^topictransfers\.' <<<"$present" || true)
+  if [ -n "$transfers" ]; then
+    gone "$transfers" -A --all --wait=false
+    deadline=$((SECONDS + timeout))
+    while still=$(k get "$transfers" -A -o jsonpath='{range .items[*]}{.metadata.namespace}{" "}{.metadata.name}{"\n"}{end}') && [ -n "$still" ]; do
+      [ $SECONDS -lt $deadline ] || die "TopicTransfers (namespace, name) that are not undone after $timeout s:
+$(indent <<<"$still")
+An operator has to run for that, and the brokers of the source have to answer. To give each up, with its topic as it is now:
+  kubectl patch topictransfer NAME -n NAMESPACE --type merge -p '{\"metadata\":{\"finalizers\":null}}'"
+      sleep 1
+    done
+  fi
+  for one in $present; do [ "$one" = "$transfers" ] || gone "$one" -A --all; done
   deadline=$((SECONDS + timeout))
   while [ -n "$(k get statefulsets,pods -A -l app.kubernetes.io/managed-by=rocketmq-operator -o name)" ]; do
     [ $SECONDS -lt $deadline ] || die "pods of the deleted clusters are still there after $timeout s:
@@ -120,7 +133,7 @@ other_operators=$(k get deployments -A -l rocketmq.apache.org/operator-namespace
 if [ -z "$present" ]; then
   :
 elif ! still=$(left); then
-  echo "The custom resource definitions stay: whether Brokers or NameServices exist cannot be told."
+  echo "The custom resource definitions stay: whether objects of theirs exist cannot be told."
 elif [ -n "$still" ]; then
   echo "The custom resource definitions stay, because deleting them would delete these:"
   indent <<<"$still"

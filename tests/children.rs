@@ -61,7 +61,7 @@ fn objects_of(example: &str) -> BTreeMap<String, Value> {
         .unwrap()
         .unwrap();
     objects.add(&name_service::children::start_script(&service));
-    objects.add(&name_service::children::client_service(&service));
+    objects.add(&name_service::children::client_service(&service, false));
     objects.add(&name_service::children::headless_service(&service));
     objects.add(&name_service::children::disruption_budget(&service));
     objects.add(&name_service::children::stateful_set(

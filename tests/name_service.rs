@@ -8,11 +8,13 @@
 mod support;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::{Value, json};
 use support::fixtures::{broker, name_service};
 use support::names::*;
+use support::world::World;
 
 #[tokio::test]
 async fn a_name_server_is_published_only_when_it_answers() {
@@ -187,6 +189,115 @@ async fn the_next_name_server_waits_until_the_one_before_lists_every_broker() {
     world.settle().await;
     assert_ne!(uid(&world, "names-0"), first);
     says(&world, "Progressing=False Steady");
+}
+
+/// The ready pods that the Service of clients selects.
+fn for_clients(world: &World) -> Vec<String> {
+    let selector = world.get::<Service>("mq/names").spec.unwrap().selector.unwrap();
+    let pods = world.names::<Pod>().into_iter().filter(|name| {
+        let pod = world.get::<Pod>(&format!("mq/{name}"));
+        let selected = rocketmq_operator::k8s::labels::contain(pod.metadata.labels.as_ref(), &selector);
+        selected && rocketmq_operator::k8s::pod::ready(&pod)
+    });
+    pods.collect()
+}
+
+#[tokio::test]
+async fn while_name_servers_restart_clients_are_sent_only_to_those_that_list_every_broker() {
+    let mut world = used(3).await;
+    assert_eq!(for_clients(&world), ["names-0", "names-1", "names-2"]);
+    let before = uids(&world);
+    change_image(&world, NEWER);
+    for (restarts, others) in [
+        ("names-2", ["names-0", "names-1"]),
+        ("names-1", ["names-0", "names-2"]),
+        ("names-0", ["names-1", "names-2"]),
+    ] {
+        for _ in 0..10 {
+            world.reconcile_all().await.unwrap();
+            world.kubelet.step();
+            if world.find::<Pod>(&format!("mq/{restarts}")).is_some_and(|pod| {
+                pod.uid().as_ref() != before.get(restarts) && rocketmq_operator::k8s::pod::ready(&pod)
+            }) {
+                break;
+            }
+        }
+        assert_ne!(uid(&world, restarts), before[restarts]);
+        world
+            .rocketmq
+            .strike_off(&address(&world, restarts), "orders-0", 0);
+        world.settle().await;
+        assert_eq!(
+            for_clients(&world),
+            others,
+            "{restarts} is ready and lists nobody"
+        );
+        says(&world, "Progressing=True");
+        says(&world, &format!("{restarts} does not"));
+        world.rocketmq.register_all();
+    }
+    world.settle().await;
+    says(&world, "Progressing=False Steady");
+    assert_eq!(for_clients(&world), ["names-0", "names-1", "names-2"]);
+    let selector = world.get::<Service>("mq/names").spec.unwrap().selector.unwrap();
+    assert_eq!(
+        selector.len(),
+        2,
+        "at rest no pod depends on the operator: {selector:?}"
+    );
+    is_at_rest(&mut world).await;
+}
+
+#[tokio::test]
+async fn a_name_server_that_comes_goes_or_dies_is_for_clients_only_while_it_lists_every_broker() {
+    let mut world = serving(name_service("names")).await;
+    world.apply::<Broker>(broker("orders"));
+    world.settle().await;
+    let all = ["names-0", "names-1"];
+    // Comes: it is ready before a broker is told of it.
+    scale(&world, 2);
+    for _ in 0..6 {
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+        if world.find::<Pod>("mq/names-1").is_some() {
+            assert!(!for_clients(&world).contains(&"names-1".to_owned()));
+        }
+    }
+    world.settle().await;
+    assert_eq!(for_clients(&world), ["names-0"]);
+    world.rocketmq.register_all();
+    world.settle().await;
+    assert_eq!(for_clients(&world), all);
+    // Dies, and is ready again before a broker has come back to it.
+    let first = uid(&world, "names-0");
+    world.delete::<Pod>("mq/names-0");
+    world.reconcile_all().await.unwrap();
+    while world
+        .find::<Pod>("mq/names-0")
+        .is_none_or(|pod| !rocketmq_operator::k8s::pod::ready(&pod))
+    {
+        world.kubelet.step();
+    }
+    assert_ne!(uid(&world, "names-0"), first);
+    world
+        .rocketmq
+        .strike_off(&address(&world, "names-0"), "orders-0", 0);
+    world.settle().await;
+    assert_eq!(for_clients(&world), ["names-1"]);
+    says(
+        &world,
+        "Progressing=True Informing: clients are sent to 1 of 2 name servers",
+    );
+    world.rocketmq.register_all();
+    world.settle().await;
+    assert_eq!(for_clients(&world), all);
+    // Goes: no client is sent to it from the moment that brokers leave it.
+    scale(&world, 1);
+    world.reconcile_all().await.unwrap();
+    assert_eq!(for_clients(&world), ["names-0"]);
+    world.settle().await;
+    assert_eq!(for_clients(&world), ["names-0"]);
+    is_at_rest(&mut world).await;
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ pub struct SubscriptionGroup {
     pub settings: BTreeMap<String, Value>,
 }
 
+/// The setting with what RocketMQ 5.x added to groups later, such as `priority.factor`.
+pub const ATTRIBUTES: &str = "attributes";
+
 impl SubscriptionGroup {
     /// A group for which a broker's defaults hold.
     #[must_use]
@@ -58,7 +61,7 @@ impl SubscriptionGroup {
     pub(super) fn told(name: String, mut settings: BTreeMap<String, Value>) -> Self {
         let is_none = |name: &str, value: &Value| {
             value.is_null()
-                || (name == "attributes" && value.as_object().is_some_and(serde_json::Map::is_empty))
+                || (name == ATTRIBUTES && value.as_object().is_some_and(serde_json::Map::is_empty))
         };
         settings.retain(|name, value| !is_none(name, value));
         if let Some(Value::Array(set)) = settings.get_mut("subscriptionDataSet") {

@@ -41,7 +41,7 @@ pub use client::TcpAdmin;
 pub use cluster::{BrokerData, ClusterInfo, QueueData, Registration, Route, RoutedBroker};
 pub use confirmed::{Confirmed, ConfirmedAddress, confirm};
 pub use error::Error;
-pub use groups::{Client, ConsumerConnection, SubscriptionGroup, SubscriptionGroups};
+pub use groups::{ATTRIBUTES, Client, ConsumerConnection, SubscriptionGroup, SubscriptionGroups};
 pub use offsets::{
     ConsumeStats, ConsumedQueue, ConsumerOffsets, HaSlave, HaStatus, Progress, Queue, QueueOffsets,
 };
@@ -184,9 +184,8 @@ pub trait Admin: Send + Sync {
     /// [`Admin::delete_topic_on_name_server`].
     fn delete_topic<'a>(&'a self, broker: &'a ConfirmedAddress, topic: &'a str) -> Answer<'a, ()>;
 
-    /// Makes or changes a subscription group (`UPDATE_AND_CREATE_SUBSCRIPTIONGROUP`, 200). `attributes` are not sent: 5.3.3
-    /// knows none and refuses any. A setting that the broker does not know is lost; one that is not given gets its
-    /// default.
+    /// Makes or changes a subscription group (`UPDATE_AND_CREATE_SUBSCRIPTIONGROUP`, 200). A setting that the
+    /// broker does not know is lost, but for an attribute, which 5.x refuses; one that is not given gets its default.
     fn put_subscription_group<'a>(
         &'a self,
         broker: &'a ConfirmedAddress,

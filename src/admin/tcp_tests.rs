@@ -278,7 +278,8 @@ async fn brokers_are_told_what_to_change() {
         body(""),
     )
     .await;
-    is(&request, 200, &[], r#"{"groupName":"billing","retryMaxTimes":3}"#);
+    let told = r#"{"attributes":{"+a":"b"},"groupName":"billing","retryMaxTimes":3}"#;
+    is(&request, 200, &[], told);
     let (request, _) = exchange(
         async |at| admin.delete_subscription_group(&confirmed(at), "billing").await,
         body(""),

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
+use super::ahead;
 use super::children::{self, Kept};
 use super::config::{Ports, UserConfig};
 use super::drain::{self, Drain};
@@ -19,7 +20,7 @@ use super::status::Done;
 use super::tables;
 use super::valid::{Member, Valid};
 use super::volatile::Refill;
-use crate::admin::{self, Admin, ConsumedQueue, confirm};
+use crate::admin::{self, Admin, confirm};
 use crate::api::ScaleInPhase;
 use crate::context::{self, Context};
 use crate::error::{Class, Error};
@@ -208,12 +209,7 @@ async fn refilled(valid: &Valid, refill: &Refill, admin: &dyn Admin) -> Result<(
     open::fill(admin, &refill.address, &name, &refill.missing).await?;
     let broker = confirm(admin, &refill.address, &name, 0).await?;
     for ahead in &refill.ahead {
-        let queue = ConsumedQueue {
-            group: &ahead.group,
-            topic: &ahead.topic,
-            id: ahead.id,
-        };
-        broker.update_consumer_offset(queue, ahead.end).await?;
+        ahead::move_back(&broker, ahead).await?;
     }
     Ok(())
 }

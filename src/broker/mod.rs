@@ -1,5 +1,6 @@
 //! The `Broker` reconciler: observe, plan, apply, report.
 
+pub mod ahead;
 pub mod backlog;
 pub mod before;
 pub mod children;

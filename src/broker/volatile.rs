@@ -7,18 +7,16 @@
 //! After: it starts read-only. It gets back its topics and groups, its replicas are emptied too, for they have a store that is
 //! not its own, and no consumer may go on from an offset of the old store: it would skip what comes first in the new one.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
+use super::ahead::{self, Ahead};
 use super::backlog::{self, Backlog, Who, messages};
 use super::observe::{Facts, Observed, Seen};
 use super::open::Missing;
 use super::roll::{Known, Outdated, ROUTES, Roll, end_of};
 use super::tables::{self, Tables};
 use super::valid::{Member, Valid};
-use crate::admin::system::is_system_group;
 use crate::admin::{self, Admin};
 use crate::api::RolloutStatus;
 use crate::context::Context;
@@ -45,21 +43,6 @@ pub enum Store {
         /// Who would skip messages.
         ahead: Result<Vec<Ahead>, String>,
     },
-}
-
-/// A consumer group that would go on beyond the end of a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ahead {
-    /// The consumer group.
-    pub group: String,
-    /// The topic.
-    pub topic: String,
-    /// `queueId`.
-    pub id: i32,
-    /// From where it would go on.
-    pub offset: i64,
-    /// Where the queue ends.
-    pub end: i64,
 }
 
 /// What is put right on a master that has a new store.
@@ -123,7 +106,9 @@ pub async fn look(
                 .map_err(|err| err.to_string()),
             Err(why) => Err(why),
         };
-        let ahead = ahead(address, admin).await.map_err(|err| err.to_string());
+        let ahead = ahead::read(address, admin, &|_| true)
+            .await
+            .map_err(|err| err.to_string());
         return Ok(Some(Store::Empty { missing, ahead }));
     }
     let who = Who {
@@ -154,37 +139,6 @@ async fn missing(
         groups: lacks.groups,
         topics: lacks.topics,
     })
-}
-
-/// The groups whose offset is beyond the end of a queue. A topic that is not there has no messages.
-async fn ahead(address: &str, admin: &dyn Admin) -> Result<Vec<Ahead>, admin::Error> {
-    let offsets = admin.consumer_offsets(address).await?;
-    let mut found = Vec::new();
-    for (topic, groups) in offsets.topics {
-        let users = groups.into_iter().filter(|(group, _)| !is_system_group(group));
-        let users: BTreeMap<_, _> = users.collect();
-        if users
-            .values()
-            .flat_map(BTreeMap::values)
-            .all(|offset| *offset == 0)
-        {
-            continue;
-        }
-        let queues = admin.topic_stats(address, &topic).await?.unwrap_or_default();
-        for (group, queue_offsets) in users {
-            found.extend(queue_offsets.into_iter().filter_map(|(id, offset)| {
-                let end = queues.get(&id).map_or(0, |queue| queue.max);
-                (offset > end).then(|| Ahead {
-                    group: group.clone(),
-                    topic: topic.clone(),
-                    id,
-                    offset,
-                    end,
-                })
-            }));
-        }
-    }
-    Ok(found)
 }
 
 /// What is put right now, if that master can be told.

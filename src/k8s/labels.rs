@@ -23,6 +23,11 @@ pub const NAME_SERVICE_CR: &str = "name_service_cr";
 pub const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
 /// Set by the StatefulSet controller: the revision of the template that a pod was made from.
 pub const REVISION: &str = "controller-revision-hash";
+/// Label on a name server's pod, [`YES`] if it knew every broker that the others knew when the operator last set it: it does so
+/// while some come, go or restart.
+pub const INFORMED: &str = "rocketmq.apache.org/informed";
+/// The value of [`INFORMED`].
+pub const YES: &str = "true";
 
 /// Annotation on a StatefulSet: the hash of what the operator last wanted it to be.
 pub const INTENT: &str = "rocketmq.apache.org/intent";

@@ -52,6 +52,12 @@ fn spec(selector: Labels, ports: &[(&str, i32)]) -> ServiceSpec {
     }
 }
 
+/// What a Service selects its pods by.
+#[must_use]
+pub fn selector(service: &Service) -> Option<&Labels> {
+    service.spec.as_ref()?.selector.as_ref()
+}
+
 /// The address of a Service, once it has one.
 #[must_use]
 pub fn address(service: &Service) -> Option<&str> {

@@ -1,14 +1,21 @@
 //! Carries out a plan: every write of a `NameService` but its status.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
 use super::children;
 use super::observe::Observed;
 use super::plan::{Plan, Restart, SetStep};
+use super::routing::Mark;
 use super::standing::Replay;
 use super::valid::Valid;
 use crate::admin::{self, ORDER_TOPICS};
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::k8s::apply::{Foreign, Hand};
+use crate::k8s::labels::{INFORMED, YES};
 use crate::workload::grow::{self, Grown};
 use crate::workload::{remake, replace};
 
@@ -31,7 +38,10 @@ pub(super) async fn apply(
     ctx: &Context,
 ) -> Result<Done, Error> {
     let mut hand = Hand::new(ctx, &valid.target);
-    write_surroundings(&mut hand, valid, ctx).await?;
+    for mark in &plan.routing.marks {
+        put(mark, ctx).await?;
+    }
+    write_surroundings(&mut hand, valid, plan, ctx).await?;
     let growth = write_set(&mut hand, observed, plan, ctx).await?;
     let mut done = Done {
         growth,
@@ -56,7 +66,12 @@ pub(super) async fn apply(
     Ok(done)
 }
 
-async fn write_surroundings(hand: &mut Hand<'_>, valid: &Valid, ctx: &Context) -> Result<(), Error> {
+async fn write_surroundings(
+    hand: &mut Hand<'_>,
+    valid: &Valid,
+    plan: &Plan,
+    ctx: &Context,
+) -> Result<(), Error> {
     let (namespace, stores) = (valid.target.namespace.as_str(), &ctx.stores);
     let service =
         |name: &str| context::get(&stores.services, namespace, name).map(|found| found.metadata.clone());
@@ -65,7 +80,8 @@ async fn write_surroundings(hand: &mut Hand<'_>, valid: &Valid, ctx: &Context) -
     let budget = |name: &str| {
         context::get(&stores.disruption_budgets, namespace, name).map(|found| found.metadata.clone())
     };
-    hand.ensure(&children::client_service(valid), service).await?;
+    let clients = children::client_service(valid, plan.routing.informed_only);
+    hand.ensure(&clients, service).await?;
     hand.ensure(&children::headless_service(valid), service).await?;
     hand.ensure(&children::start_script(valid), map).await?;
     hand.ensure(&children::disruption_budget(valid), budget).await?;
@@ -105,6 +121,23 @@ async fn write_set(
         (_, None) | (SetStep::Leave, _) => {}
     }
     Ok(None)
+}
+
+/// Marks a pod, or takes its mark away. One that is gone, or was made anew, is looked at again later.
+async fn put(mark: &Mark, ctx: &Context) -> Result<(), Error> {
+    let (namespace, name) = (mark.pod.namespace().unwrap_or_default(), mark.pod.name_any());
+    let label = mark.informed.then_some(YES);
+    let patch = json!({"metadata": {"uid": mark.pod.uid(), "labels": {INFORMED: label}}});
+    let api = Api::<Pod>::namespaced(ctx.client.clone(), &namespace);
+    let patched = api
+        .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await;
+    match patched {
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        patched => patched
+            .map(drop)
+            .map_err(Error::kube(format!("mark pod {namespace}/{name}"))),
+    }
 }
 
 /// Gives a name server order topics, in order: see [`super::order_topics`].

@@ -40,12 +40,16 @@ fn start_script_name(valid: &Valid) -> String {
     format!("{}-start", valid.name)
 }
 
-/// The Service that clients use: whichever name server answers.
+/// The Service that clients use: whichever name server answers, or `informed_only` whichever knows every broker.
 #[must_use]
-pub fn client_service(valid: &Valid) -> Service {
+pub fn client_service(valid: &Valid, informed_only: bool) -> Service {
+    let mut selected = selector(valid);
+    if informed_only {
+        selected.insert(labels::INFORMED.to_owned(), labels::YES.to_owned());
+    }
     service::cluster_ip(
         valid.target.meta(&valid.name, own_labels(valid)),
-        selector(valid),
+        selected,
         &PORTS,
     )
 }

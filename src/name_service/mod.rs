@@ -7,6 +7,7 @@ pub mod observe;
 pub mod order_topics;
 pub mod plan;
 pub mod roll;
+pub mod routing;
 pub mod standing;
 pub mod status;
 pub mod users;
@@ -14,6 +15,8 @@ pub mod valid;
 
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod routing_tests;
 
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ use super::{PORT, addresses};
 use crate::admin::{self, ClusterInfo, ORDER_TOPICS};
 use crate::context::{self, Context};
 use crate::error::Error;
-use crate::k8s::pod;
+use crate::k8s::labels::INFORMED;
+use crate::k8s::{pod, service};
 use crate::workload::content::{self, Contents};
 use crate::workload::fields::PodFields;
 
@@ -33,6 +34,8 @@ pub struct Observed {
     pub orphans: i32,
     /// The Brokers that run with them.
     pub users: Vec<User>,
+    /// Whether the Service of clients selects marked pods only: see [`super::routing`].
+    pub informed_only: bool,
     /// What pods use of the user's ConfigMaps and Secrets.
     pub contents: Contents,
 }
@@ -107,6 +110,7 @@ pub async fn observe(valid: &Valid, ctx: &Context) -> Result<Observed, Error> {
         set: set.clone(),
         members: Vec::new(),
         users: using(valid, ctx),
+        informed_only: informed_only(valid, ctx),
         contents: content::read(&valid.target, &PodFields::from(&valid.spec), None, ctx).await?,
     };
     let all = valid.asked.max(observed.replicas().unwrap_or(0));
@@ -124,6 +128,12 @@ fn using(valid: &Valid, ctx: &Context) -> Vec<User> {
         .state_filter(|other| here(other.namespace()) && other.metadata.deletion_timestamp.is_none());
     let brokers = ctx.stores.brokers.state_filter(|broker| here(broker.namespace()));
     users::of(&valid.name, name_services.len(), &brokers)
+}
+
+fn informed_only(valid: &Valid, ctx: &Context) -> bool {
+    let service = context::get(&ctx.stores.services, &valid.target.namespace, &valid.name);
+    let selector = service.as_deref().and_then(service::selector);
+    selector.is_some_and(|selector| selector.contains_key(INFORMED))
 }
 
 async fn seen(name: String, pod: Option<Arc<Pod>>, ctx: &Context) -> Seen {

@@ -11,6 +11,7 @@ use kube::ResourceExt;
 
 use super::observe::Observed;
 use super::roll::{self, Next};
+use super::routing::{self, Changes, Routing};
 use super::standing::{Replay, Standing, serving, standings};
 use super::valid::Valid;
 use super::{PORT, children, stable_names};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub set: Box<StatefulSet>,
     /// What is done with it.
     pub step: SetStep,
+    /// Where clients are sent.
+    pub routing: Routing,
     /// Order topics for name servers that lost or never had them.
     pub replays: Vec<Replay>,
     /// A pod that is deleted, so that it is made from the newest template.
@@ -76,11 +79,16 @@ pub struct Wait {
 }
 
 impl Wait {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             reason,
             message: message.into(),
         }
+    }
+
+    /// Whether name servers are restarted one after another.
+    fn rolls(&self) -> bool {
+        self.reason == "Rolling"
     }
 }
 
@@ -88,7 +96,7 @@ impl Plan {
     /// Whether something goes on that nobody tells us of, so that it has to be looked at soon.
     #[must_use]
     pub fn polls(&self) -> bool {
-        self.restart.is_some() || self.waits.iter().any(|wait| wait.reason == "Rolling")
+        self.restart.is_some() || self.waits.iter().any(Wait::rolls) || self.routing.informed_only
     }
 }
 
@@ -121,6 +129,12 @@ pub fn plan(valid: &Valid, observed: &Observed) -> Plan {
     let (step, changing) = step(verdict, &set, live, scaling_in.is_some());
     let settled = step == SetStep::Keep && verdict == Verdict::Keep && observed.replicas() == Some(replicas);
     let (restart, rolling) = restart(observed, &standings, settled);
+    let changes = Changes {
+        leaving: observed.members.get(standings.len()..).unwrap_or_default(),
+        restarting: restart.is_some() || [&changing, &rolling].into_iter().flatten().any(Wait::rolls),
+        informed_only: observed.informed_only,
+    };
+    let mut routing = routing::routing(&standings, changes);
     Plan {
         published,
         serving: serving(valid, &standings),
@@ -131,10 +145,11 @@ pub fn plan(valid: &Valid, observed: &Observed) -> Plan {
             .filter_map(|standing| standing.replay.clone())
             .collect(),
         restart,
-        waits: [changing, scaling_in, scaling_out, rolling]
+        waits: [changing, scaling_in, scaling_out, rolling, routing.wait.take()]
             .into_iter()
             .flatten()
             .collect(),
+        routing,
         standings: standings
             .iter()
             .map(|standing| {

@@ -36,6 +36,7 @@ fn running(valid: &Valid, replicas: i32, members: Vec<Seen>) -> Observed {
         members,
         orphans: 0,
         users: vec![],
+        informed_only: false,
         contents: Contents::new(),
     }
 }

@@ -105,7 +105,8 @@ fn difference((first, one): (&str, &View), (second, other): (&str, &View)) -> Op
         .map(|topic| format!("{first} and {second} differ in order topic {topic}; set or delete it on both"))
 }
 
-fn brokers(info: &ClusterInfo) -> BTreeSet<(&str, i64, &str)> {
+/// Every broker that a name server lists: name, id and address.
+pub(super) fn brokers(info: &ClusterInfo) -> BTreeSet<(&str, i64, &str)> {
     let groups = info.brokers.iter();
     groups
         .flat_map(|(name, group)| {

@@ -9,7 +9,7 @@ use kube::Resource;
 use kube::core::{ObjectMeta, PartialObjectMeta};
 
 use crate::api::GROUP;
-use crate::k8s::labels::{MANAGED_BY, MANAGER};
+use crate::k8s::labels::{INFORMED, MANAGED_BY, MANAGER};
 
 /// Where `kubectl apply` keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -83,6 +83,7 @@ pub fn service(service: &mut Service) {
     metadata(service);
     service.spec = service.spec.take().map(|spec| ServiceSpec {
         cluster_ip: spec.cluster_ip,
+        selector: spec.selector.filter(|selector| selector.contains_key(INFORMED)),
         ..ServiceSpec::default()
     });
     service.status = None;
@@ -191,15 +192,23 @@ mod tests {
     }
 
     #[test]
-    fn a_service_keeps_its_address() {
-        let mut kept: Service = read(json!({
-            "metadata": {"name": "s"},
-            "spec": {"clusterIP": "198.19.0.9", "type": "ClusterIP", "ports": [{"port": 9876}]},
-            "status": {"loadBalancer": {}},
-        }));
-        service(&mut kept);
-        let expected: Service = read(json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "198.19.0.9"}}));
-        assert_eq!(kept, expected);
+    fn a_service_keeps_its_address_and_whether_it_leads_to_informed_name_servers_only() {
+        for selector in [
+            json!({"app": "broker"}),
+            json!({"app": "name_service", INFORMED: "true"}),
+        ] {
+            let mut kept: Service = read(json!({
+                "metadata": {"name": "s"},
+                "spec": {"clusterIP": "198.19.0.9", "type": "ClusterIP", "ports": [{"port": 9876}], "selector": selector},
+                "status": {"loadBalancer": {}},
+            }));
+            service(&mut kept);
+            let mut expected = json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "198.19.0.9"}});
+            if selector.get(INFORMED).is_some() {
+                expected["spec"]["selector"] = selector;
+            }
+            assert_eq!(kept, read::<Service>(expected));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::seen::{Cluster, Seen};
 use super::sides::Places;
 use crate::admin::{self, Admin, Attributes, Confirmed, ORDER_TOPICS, confirm};
 use crate::api::TopicTransfer;
+use crate::broker::ahead;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -75,6 +76,10 @@ pub(super) async fn tell(
         },
         Request::PutTopic { broker, topic } => match master(&seen.target, broker, &*target.admin).await? {
             Some(broker) => broker.put_topic(topic, Attributes::Create).await,
+            None => Ok(()),
+        },
+        Request::MoveBack { broker, ahead } => match master(&seen.target, broker, &*target.admin).await? {
+            Some(broker) => ahead::move_back(&broker, ahead).await,
             None => Ok(()),
         },
         Request::ChangeTopic { broker, topic } => {

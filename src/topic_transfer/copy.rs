@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::machine::{Request, Side, Transfer};
 use super::order;
 use super::seen::{Cluster, differences, group_differences, merged};
-use crate::admin::TopicConfig;
+use crate::admin::{ATTRIBUTES, TopicConfig};
 use crate::api::{FirstSettings, TopicTransferStatus, TransferCause};
+use crate::broker::ahead::Ahead;
 
 /// Why the target cannot take the topic.
 pub type Refusal = (TransferCause, String);
@@ -52,6 +53,15 @@ impl Transfer<'_> {
             let broker = broker.clone();
             return Ok(Some((words, Request::PutTopic { broker, topic })));
         }
+        if let Some((broker, ahead)) = first_ahead(target) {
+            let words = format!(
+                "group {} goes on from the start of queue {} at broker {broker} of the target: its offset {} there is of an earlier \
+                 topic of that name",
+                ahead.group, ahead.id, ahead.offset
+            );
+            let (broker, ahead) = (broker.clone(), ahead.clone());
+            return Ok(Some((words, Request::MoveBack { broker, ahead })));
+        }
         Ok(next_order(source, target, topic.write_queues))
     }
 
@@ -95,10 +105,22 @@ impl Transfer<'_> {
                 }
             }
             for group in groups {
-                let (Some(wanted), Some(found)) = (source.group(group), master.groups.get(group)) else {
+                let Some(wanted) = source.group(group) else {
                     continue;
                 };
-                let other = group_differences(wanted, found);
+                if let Some(attributes) = wanted.settings.get(ATTRIBUTES)
+                    && !master.version.has_attributes()
+                {
+                    let why = format!(
+                        "broker {broker} of the target is of a version that knows no attributes, and group {group:?} has {attributes}; \
+                         use a target of 5.0.0 or later"
+                    );
+                    return Err((TransferCause::TargetTooOld, why));
+                }
+                let Some(found) = master.groups.get(group) else {
+                    continue;
+                };
+                let other = group_differences(wanted, found, master.version);
                 if !other.is_empty() {
                     let why = format!(
                         "broker {broker} of the target has group {group:?} with other settings: {}; {remedy}",
@@ -110,6 +132,11 @@ impl Transfer<'_> {
         }
         Ok(())
     }
+}
+
+fn first_ahead(target: &Cluster) -> Option<(&String, &Ahead)> {
+    let mut masters = target.answering();
+    masters.find_map(|(broker, master)| Some((broker, master.ahead.first()?)))
 }
 
 /// In what a topic at the target differs, in words.

@@ -13,6 +13,7 @@ use super::order;
 use super::seen::{Cluster, Seen, Unknown};
 use crate::admin::{SubscriptionGroup, TopicConfig, perm};
 use crate::api::{FirstSettings, TopicTransferStatus, TransferCause, TransferPhase};
+use crate::broker::ahead::Ahead;
 
 /// How long no message must arrive: two polls of a producer for routes, of 30 s each.
 pub const QUIET_SECONDS: i64 = 60;
@@ -56,6 +57,13 @@ pub enum Request {
         broker: String,
         /// With these settings.
         topic: TopicConfig,
+    },
+    /// Moves the offset of a group at a master of the target back to where the queue ends.
+    MoveBack {
+        /// `brokerName`.
+        broker: String,
+        /// Whose offset, and where to.
+        ahead: Ahead,
     },
     /// Changes the topic at a master of the source, where it is there.
     ChangeTopic {
@@ -400,11 +408,10 @@ impl Transfer<'_> {
         }
         let mut memory = with_newcomers(memory, source);
         match self.settled(&mut memory, source, target) {
-            Ok(()) => to(
-                memory,
-                TransferPhase::Removing,
-                "everything is consumed; the source forgets the topic",
-            ),
+            Ok(()) => {
+                let words = source.unclaimed(self.topic, &memory);
+                to(memory, TransferPhase::Removing, words)
+            }
             Err(Blocked::Open) => to(
                 unquiet(memory),
                 TransferPhase::Fencing,

@@ -12,6 +12,7 @@ use crate::admin::{
     TopicConfig, Version, perm,
 };
 use crate::api::{TopicTransferStatus, TransferCause, TransferPhase};
+use crate::broker::ahead::Ahead;
 use crate::broker::backlog::{Facts, Who};
 
 pub(super) const TOPIC: &str = "payments";
@@ -30,6 +31,7 @@ pub(super) struct Broker {
     pub(super) consumed: i64,
     pub(super) group: bool,
     pub(super) answers: bool,
+    pub(super) ahead: Vec<Ahead>,
 }
 
 impl Broker {
@@ -40,6 +42,7 @@ impl Broker {
             consumed: 10,
             group,
             answers: true,
+            ahead: vec![],
         }
     }
 
@@ -82,6 +85,7 @@ impl Broker {
             groups: group.into_iter().collect(),
             version: Version::new(5, 5, 0),
             consumers: consumes.then(|| "billing".to_owned()).into_iter().collect(),
+            ahead: self.ahead.clone(),
             facts: is_source.then(|| self.facts(cluster, name)),
         })
     }
@@ -187,6 +191,10 @@ impl World {
             Request::PutGroup { broker, .. } => self.target.get_mut(broker).unwrap().group = true,
             Request::PutTopic { broker, topic } => {
                 self.target.get_mut(broker).unwrap().topic = Some(topic.clone());
+            }
+            Request::MoveBack { broker, ahead } => {
+                let master = self.target.get_mut(broker).unwrap();
+                master.ahead.retain(|found| found != ahead);
             }
             Request::ChangeTopic { broker, topic } => {
                 self.source.get_mut(broker).unwrap().topic = Some(topic.clone());
@@ -349,6 +357,29 @@ fn a_broker_that_joins_the_source_meanwhile_is_drained_and_given_back_what_the_o
     for (name, broker) in &world.source {
         assert_eq!(broker.topic.as_ref().unwrap().perm, 6, "{name}");
     }
+}
+
+#[test]
+fn an_offset_of_an_earlier_topic_of_that_name_is_moved_back_before_anybody_comes() {
+    let mut world = World::new();
+    let ahead = Ahead {
+        group: "billing".to_owned(),
+        topic: TOPIC.to_owned(),
+        id: 3,
+        offset: 40,
+        end: 0,
+    };
+    world.target.get_mut("stock-0").unwrap().ahead = vec![ahead];
+    let mut told = Vec::new();
+    while world.phase() != TransferPhase::Fencing {
+        told.extend(world.look(true).request);
+    }
+    assert!(world.target["stock-0"].ahead.is_empty());
+    let last = told.last().unwrap();
+    assert!(
+        matches!(last, Request::MoveBack { broker, .. } if broker == "stock-0"),
+        "{told:?}"
+    );
 }
 
 #[test]

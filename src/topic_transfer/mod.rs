@@ -65,6 +65,10 @@ pub async fn reconcile(transfer: Arc<TopicTransfer>, ctx: Arc<Context>) -> Resul
     let wanted = Wanted {
         topic: &transfer.spec.topic,
         groups: transfer.spec.consumer_groups.as_deref(),
+        copying: matches!(
+            memory.phase.unwrap_or_default(),
+            TransferPhase::Pending | TransferPhase::Copying
+        ),
     };
     let seen = observe::observe(&places, wanted, sides::rival(&transfer, &ctx)).await;
     let now = now();

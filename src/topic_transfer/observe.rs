@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, FutureExt, join, join_all};
 use super::seen::{Cluster, Master, NameServer, Seen, Told, Unknown, retry_topics};
 use super::sides::{Place, Places};
 use crate::admin::{self, Admin, ClusterInfo, ORDER_TOPICS, Version, confirm};
+use crate::broker::ahead;
 use crate::broker::backlog::{HALF_TOPIC, REVIVE_TOPIC, Who, is_consumer, read_some};
 use crate::broker::name_servers;
 
@@ -17,6 +18,8 @@ pub struct Wanted<'a> {
     pub topic: &'a str,
     /// `spec.consumerGroups`.
     pub groups: Option<&'a [String]>,
+    /// Whether the target is still to get it.
+    pub copying: bool,
 }
 
 /// Looks at both clusters.
@@ -26,6 +29,13 @@ pub async fn observe(places: &Places, wanted: Wanted<'_>, rival: Option<String>)
         cluster(places.target.as_ref(), wanted).boxed(),
     )
     .await;
+    let target = match (target, &places.target) {
+        (Ok(mut target), Ok(place)) if wanted.copying => {
+            read_ahead(&mut target, &*place.admin, wanted.topic).await;
+            Ok(target)
+        }
+        (target, _) => target,
+    };
     let source = match (source, &places.source) {
         (Ok(mut source), Ok(place)) => {
             read_backlog(&mut source, &*place.admin, wanted).await;
@@ -148,8 +158,20 @@ async fn look(broker: &str, address: &str, admin: &dyn Admin, topic: &str) -> Re
         groups: groups.groups,
         version: runtime.release().unwrap_or(Version::new(4, 5, 0)),
         consumers: consumers.into_iter().filter(|group| is_consumer(group)).collect(),
+        ahead: Vec::new(),
         facts: None,
     })
+}
+
+/// Who would go on beyond the end of the topic's queues at each master of the target.
+async fn read_ahead(target: &mut Cluster, admin: &dyn Admin, topic: &str) {
+    for entry in target.masters.values_mut() {
+        let Ok(master) = entry else { continue };
+        match ahead::read(&master.address, admin, &|name| name == topic).await {
+            Ok(found) => master.ahead = found,
+            Err(err) => *entry = Err(err.to_string()),
+        }
+    }
 }
 
 /// What each master of the source holds. Whose messages are to be retried where is known when all consumers are.

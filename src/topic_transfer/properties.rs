@@ -29,6 +29,7 @@ fn any_broker(has_topic: f64) -> impl Strategy<Value = Broker> {
             consumed: consumed.min(written),
             group,
             answers,
+            ahead: vec![],
         })
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::admin::{Route, SubscriptionGroup, TopicConfig, Version, perm};
+use crate::admin::{ATTRIBUTES, Route, SubscriptionGroup, TopicConfig, Version, perm};
+use crate::api::TopicTransferStatus;
+use crate::broker::ahead::Ahead;
 use crate::broker::backlog::{Facts, HALF_GROUP, HALF_TOPIC, REVIVE_GROUP, REVIVE_TOPIC};
 
 /// Both clusters, and who else wants the topic.
@@ -73,6 +75,8 @@ pub struct Master {
     pub version: Version,
     /// Of the source: the groups that subscribe to the topic or have offsets of it.
     pub consumers: BTreeSet<String>,
+    /// Of the target, while it gets the topic: who would go on beyond the end of a queue, from an earlier life of the topic.
+    pub ahead: Vec<Ahead>,
     /// Of the source: what it holds of the topic, and of what is to be retried.
     pub facts: Option<Facts>,
 }
@@ -179,6 +183,23 @@ impl Cluster {
     pub fn consumers(&self) -> BTreeSet<String> {
         let all = self.answering().flat_map(|(_, master)| &master.consumers);
         all.filter(|group| self.group(group).is_some()).cloned().collect()
+    }
+
+    /// In words, that all is consumed; or, if there was nobody to wait for, what goes with the topic.
+    #[must_use]
+    pub fn unclaimed(&self, topic: &str, memory: &TopicTransferStatus) -> String {
+        let facts = self.answering().filter_map(|(_, master)| master.facts.as_ref());
+        let queues = facts
+            .filter_map(|facts| facts.queues.get(topic))
+            .flat_map(BTreeMap::values);
+        let held = queues.map(|queue| queue.max.saturating_sub(queue.min).max(0));
+        let held = held.fold(0, i64::saturating_add);
+        if held == 0 || !memory.groups.is_empty() {
+            return "everything is consumed; the source forgets the topic".to_owned();
+        }
+        format!(
+            "no consumer group is waited for: the {held} messages that the source still holds go with the topic"
+        )
     }
 
     /// The groups that are waited for: those that consume, but for those whose clients are broadcast to.
@@ -319,9 +340,15 @@ pub fn differences(wanted: &TopicConfig, found: &TopicConfig, version: Version) 
 
 /// The settings of a group that the target has otherwise. One that its version does not know is not there to differ.
 #[must_use]
-pub fn group_differences(wanted: &SubscriptionGroup, found: &SubscriptionGroup) -> Vec<String> {
+pub fn group_differences(
+    wanted: &SubscriptionGroup,
+    found: &SubscriptionGroup,
+    version: Version,
+) -> Vec<String> {
     let lost = wanted.lost_in(found).into_iter();
-    lost.filter(|name| found.settings.contains_key(*name))
+    // None are told as nothing at all.
+    let told = |name: &str| name == ATTRIBUTES && version.has_attributes();
+    lost.filter(|name| found.settings.contains_key(*name) || told(name))
         .map(ToOwned::to_owned)
         .collect()
 }

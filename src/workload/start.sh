@@ -13,6 +13,8 @@
 set -euf
 
 base=/rocketmq
+# How long a name server goes on serving once it is told to stop, seconds: nodes take about one to send nobody new to it.
+farewell=3
 parts=/etc/rocketmq-operator/config
 
 fail() {
@@ -90,7 +92,10 @@ jvms() {
 
 stopping=
 stop() {
-  stopping=yes
+  if [ -z "$stopping" ]; then
+    stopping=yes
+    [ "$role" = broker ] || sleep "$farewell"
+  fi
   for jvm in $(jvms); do kill -TERM "$jvm" 2>/dev/null || true; done
 }
 
@@ -120,7 +125,8 @@ own() {
   done
 }
 
-case ${1:-} in
+role=${1:-}
+case $role in
 broker | namesrv) ;;
 own)
   set +f
@@ -131,7 +137,7 @@ own)
 esac
 
 [ -n "${ROCKETMQ_HOME:-}" ] || fail "the image sets no ROCKETMQ_HOME; set it in spec.env"
-[ -f "$ROCKETMQ_HOME/bin/mq$1" ] || fail "the image has no $ROCKETMQ_HOME/bin/mq$1; is it a RocketMQ image?"
+[ -f "$ROCKETMQ_HOME/bin/mq$role" ] || fail "the image has no $ROCKETMQ_HOME/bin/mq$role; is it a RocketMQ image?"
 
 users="${JAVA_OPT_EXT:-} ${BROKER_MEM:-} ${ROCKETMQ_JVM_OPTIONS:-}"
 # shellcheck disable=SC2086 # options are words
@@ -141,7 +147,7 @@ export JAVA_OPT_EXT
 unset BROKER_MEM ROCKETMQ_JVM_OPTIONS
 cd "$ROCKETMQ_HOME/bin"
 
-if [ "$1" = broker ]; then
+if [ "$role" = broker ]; then
   configure >"$base/run/broker.conf"
   start mqbroker "$base/run/broker.conf"
 else

@@ -84,6 +84,11 @@ async fn a_4_5_0_broker_stops_cleanly() {
 }
 
 #[tokio::test]
+async fn a_4_9_7_broker_stops_cleanly() {
+    it_stops_cleanly(Image::Official("4.9.7")).await;
+}
+
+#[tokio::test]
 async fn a_5_5_0_broker_stops_cleanly() {
     it_stops_cleanly(Image::Official("5.5.0")).await;
 }

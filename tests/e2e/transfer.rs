@@ -10,7 +10,7 @@ use crate::harness::ledger::{Ledger, Options};
 use crate::harness::rocketmq::Rocketmq;
 use crate::harness::stage::{Space, scenario};
 use crate::harness::wait::{START, seconds, stays};
-use crate::harness::wire;
+use crate::harness::wire::{self, Made};
 
 /// The topic of the ledger.
 const TOPIC: &str = "ledger-0";
@@ -29,12 +29,22 @@ pub fn transfer(name: &str, topic: &str) -> Fixture {
 
 /// Two clusters in one namespace, each with its own name server.
 pub async fn two_clusters(space: &Space, old: Image, new: Image) -> (Rocketmq, Rocketmq) {
-    let cluster = async |names: &str, name: &str, image: Image| {
-        let brokers = broker(name).image(image).at(names);
-        space.begin(&name_service(names).image(image), &brokers).await
-    };
-    let orders = cluster("names-of-orders", "orders", old).await;
-    let stock = cluster("names-of-stock", "stock", new).await;
+    clusters(space, old, new, (1, 0)).await
+}
+
+/// As [`two_clusters`]; the first has so many groups and replicas, and as many name servers as groups.
+async fn clusters(
+    space: &Space,
+    old: Image,
+    new: Image,
+    (size, replicas): (u32, u32),
+) -> (Rocketmq, Rocketmq) {
+    let names = name_service("names-of-orders").image(old).size(size);
+    let brokers = broker("orders").image(old).at("names-of-orders");
+    let orders = space.begin(&names, &brokers.size(size).replicas(replicas)).await;
+    let names = name_service("names-of-stock").image(new);
+    let brokers = broker("stock").image(new).at("names-of-stock");
+    let stock = space.begin(&names, &brokers).await;
     orders.wait_until_ready().await;
     stock.wait_until_ready().await;
     (orders, stock)
@@ -93,22 +103,55 @@ pub async fn is_gone_from(rocketmq: &Rocketmq, topic: &str) {
         let route = wire::permissions(&server, topic).await.unwrap();
         assert!(route.is_empty(), "{server}: {route:?}");
     }
-    let master = rocketmq.broker_address(0, 0).await;
-    assert!(!wire::topics(&master).await.unwrap().contains_key(topic));
+    for pod in rocketmq.broker_pods().await {
+        let broker = format!("{}:10911", text(&pod, "/status/podIP"));
+        if text(&pod, "/metadata/labels/rocketmq.apache.org~1role") == "master" {
+            assert!(
+                !wire::topics(&broker).await.unwrap().contains_key(topic),
+                "{broker}"
+            );
+            continue;
+        }
+        // A replica takes its master's topics every 10 s.
+        rocketmq
+            .space
+            .wait_for(
+                &format!("replica {broker} forgets the topic"),
+                seconds(60),
+                async || {
+                    let topics = wire::topics(&broker).await?;
+                    if topics.contains_key(topic) {
+                        Err("it has it".into())
+                    } else {
+                        Ok(())
+                    }
+                },
+            )
+            .await;
+    }
 }
 
-async fn moves_under_a_ledger(old: Image, client: &'static str) {
-    scenario(5, async |stage| {
+async fn moves_under_a_ledger(old: Image, client: &'static str, (size, replicas): (u32, u32)) {
+    scenario(4 + size * (2 + replicas), async |stage| {
         let space = stage.restricted_namespace().await;
-        let (orders, stock) = two_clusters(&space, old, NEWEST).await;
-        let master = orders.broker_address(0, 0).await;
-        wire::put_topic(&master, TOPIC, 12, 6).await.unwrap();
+        let (orders, stock) = clusters(&space, old, NEWEST, (size, replicas)).await;
         let billing = json!({
             "groupName": "billing", "consumeEnable": true, "consumeBroadcastEnable": false, "consumeFromMinEnable": true,
             "retryQueueNums": 2, "retryMaxTimes": 5, "brokerId": 0, "whichBrokerWhenConsumeSlowly": 1,
             "notifyConsumerIdsChangedEnable": true,
         });
-        wire::put_subscription_group(&master, &billing).await.unwrap();
+        for group in 0..u64::from(size) {
+            let master = orders.broker_address(group, 0).await;
+            let topic = Made::topic(TOPIC, 12, 6);
+            let topic = if old == NEWEST {
+                topic.with("attributes", "+message.type=NORMAL").with("order", "true")
+            } else {
+                topic
+            };
+            wire::make(&master, &[topic, Made::subscription_group(&billing)])
+                .await
+                .unwrap();
+        }
         let options = Options {
             topics: 1,
             queues: 12,
@@ -145,12 +188,12 @@ async fn moves_under_a_ledger(old: Image, client: &'static str) {
 
 #[tokio::test]
 async fn a_topic_of_12_queues_moves_from_5_5_0_to_5_5_0_while_clients_switch() {
-    moves_under_a_ledger(NEWEST, "5.5.0").await;
+    moves_under_a_ledger(NEWEST, "5.5.0", (2, 1)).await;
 }
 
 #[tokio::test]
 async fn a_topic_of_12_queues_moves_from_4_5_0_to_5_5_0_while_clients_switch() {
-    moves_under_a_ledger(Image::Official("4.5.0"), "4.9.7").await;
+    moves_under_a_ledger(Image::Official("4.5.0"), "4.9.7", (1, 0)).await;
 }
 
 #[tokio::test]
@@ -231,6 +274,55 @@ async fn a_broker_that_hangs_while_it_is_drained_is_waited_for_and_a_topic_witho
             .await;
         is_gone_from(&orders, "parcels").await;
         assert!(settings(&stock, "parcels", &[]).await[0].is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broker_that_hangs_with_a_backlog_is_waited_for_though_the_others_are_drained() {
+    scenario(8, async |stage| {
+        let space = stage.restricted_namespace().await;
+        let (orders, _stock) = clusters(&space, NEWEST, NEWEST, (2, 0)).await;
+        let options = Options {
+            topics: 1,
+            then: Some("names-of-stock"),
+            ..Options::default()
+        };
+        let ledger = Ledger::start(&orders, options).await;
+        let consumers = ledger.freeze_consumers().await;
+        ledger.sends(500).await;
+        space.apply(&transfer("move", TOPIC)).await;
+        space
+            .wait_for_condition("TopicTransfer", "move", "Ready", "True", START)
+            .await;
+        ledger.switch("stock").await;
+        comes_to(&space, "move", "Draining", START).await;
+        let broker = orders.freeze(1, 0).await;
+        consumers.thaw();
+        space
+            .wait_for("it is said who does not answer", START, async || {
+                let moved = space.get("TopicTransfer", "move").await;
+                let said = condition(moved.as_ref(), "Progressing").message;
+                if said.contains("orders-1") && said.contains("cannot be asked") {
+                    Ok(())
+                } else {
+                    Err(said)
+                }
+            })
+            .await;
+        stays("nothing is removed", seconds(70), async || {
+            match phase(&space, "move").await.as_str() {
+                "Fencing" | "Draining" => Ok(()),
+                now => Err(now.to_owned()),
+            }
+        })
+        .await;
+        broker.thaw();
+        space
+            .wait_for_condition("TopicTransfer", "move", "Complete", "True", MOVES)
+            .await;
+        is_gone_from(&orders, TOPIC).await;
+        ledger.finish().await.nothing_is_lost();
     })
     .await;
 }

@@ -12,6 +12,7 @@
     reason = "what fails here fails the test that uses it"
 )]
 
+mod answers;
 pub mod api;
 pub mod fixtures;
 pub mod go_operator;
@@ -19,6 +20,7 @@ pub mod kubelet;
 mod merge;
 pub mod names;
 pub mod objects;
+mod pods;
 pub mod request;
 pub mod rolling;
 pub mod transfer;

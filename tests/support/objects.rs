@@ -161,6 +161,9 @@ impl Objects {
     pub fn patch(&mut self, key: &Key, patch: &Value, status: bool) -> Result<Value, Refusal> {
         let live = self.get(key)?;
         check_version(patch, live)?;
+        if patch["metadata"]["uid"].is_string() && patch["metadata"]["uid"] != live["metadata"]["uid"] {
+            return Err(Refusal::Conflict("precondition failed: UID".to_owned()));
+        }
         let mut next = live.clone();
         if status {
             merge::merge_patch(&mut next["status"], &patch["status"]);

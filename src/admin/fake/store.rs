@@ -110,8 +110,7 @@ impl Store {
         let known: BTreeMap<String, Value> = serde_json::from_value(defaults).unwrap_or_default();
         let mut settings = known.clone();
         settings.extend(group.settings.clone());
-        settings
-            .retain(|name, _| name != "attributes" && (version.has_attributes() || known.contains_key(name)));
+        settings.retain(|name, _| version.has_attributes() || known.contains_key(name));
         let put = SubscriptionGroup::told(group.name.clone(), settings);
         self.groups.insert(group.name.clone(), put);
         self.version.counter += 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::codes::{DELETE_SUBSCRIPTIONGROUP, UPDATE_AND_CREATE_SUBSCRIPTIONGROUP};
 use super::{Request, data_version, integer, parse, table, text, texts};
 use crate::admin::json::{Key, Value};
-use crate::admin::{Client, ConsumerConnection, SubscriptionGroup, SubscriptionGroups};
+use crate::admin::{ATTRIBUTES, Client, ConsumerConnection, SubscriptionGroup, SubscriptionGroups};
 
 /// `{"dataVersion":{…},"subscriptionGroupTable":{"billing":{"consumeEnable":true,"groupName":"billing",…}}}`
 pub(in crate::admin) fn subscription_groups(body: &[u8]) -> Result<SubscriptionGroups, String> {
@@ -27,14 +27,22 @@ pub(in crate::admin) fn subscription_groups(body: &[u8]) -> Result<SubscriptionG
     })
 }
 
-/// Its settings as they were told, but for `attributes`: RocketMQ 5.3.3 `SubscriptionGroupAttributes` knows none, so any
-/// would be refused.
+/// Its settings as they were told. `attributes` are changes, as those of topics are: `+name` sets one
+/// (`AttributeUtil.alterCurrentAttributes`); one that the broker's version does not know is refused, and 4.x drops all.
 pub(in crate::admin) fn put_subscription_group(group: &SubscriptionGroup) -> Request {
     let name = serde_json::Value::String(group.name.clone());
-    let settings = group.settings.iter().filter(|(name, _)| *name != "attributes");
-    let mut body: serde_json::Map<_, _> = settings
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let settings = group.settings.iter().map(|(name, value)| {
+        let value = match value.as_object().filter(|_| name == ATTRIBUTES) {
+            Some(attributes) => {
+                let each = attributes.iter();
+                each.map(|(name, value)| (format!("+{name}"), value.clone()))
+                    .collect()
+            }
+            None => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    let mut body: serde_json::Map<_, _> = settings.collect();
     body.insert("groupName".to_owned(), name);
     UPDATE_AND_CREATE_SUBSCRIPTIONGROUP
         .request()

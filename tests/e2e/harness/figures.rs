@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::ledger::{Books, Produced};
+use super::books::{Books, Produced};
 
 /// Adds the row of the story that this thread tells.
 pub fn record(books: &Books) {

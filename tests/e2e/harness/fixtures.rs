@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Where RocketMQ's images come from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Image {
     /// `apache/rocketmq:<version>`: uid 3000, one image for all.
     Official(&'static str),

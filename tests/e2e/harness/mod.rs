@@ -1,6 +1,7 @@
 //! What the stories are told with.
 
 pub mod audit;
+pub mod books;
 pub mod cluster;
 pub mod figures;
 pub mod fixtures;

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::task::JoinHandle;
 
 use super::cluster::{Cluster, Said, kubeconfig, kubectl, name_of, run, uid_of};
 use super::node;
@@ -29,9 +32,15 @@ const OUTSIDE: &str = "ROCKETMQ_E2E_OPERATOR_RUNS";
 /// What the variable says when every story is to run an operator of this build for its own namespaces.
 const HERE: &str = "here";
 
+/// Every so many seconds an operator that runs here is killed and started again.
+const KILL_EVERY: &str = "ROCKETMQ_E2E_KILL_EVERY";
+
 /// An operator of this build beside the story, for one namespace of it, where the variable asks for that.
 pub struct Here {
-    _child: Child,
+    process: Arc<Mutex<Child>>,
+    killer: Option<JoinHandle<()>>,
+    kills: Arc<AtomicU32>,
+    namespace: String,
     log: PathBuf,
 }
 
@@ -40,26 +49,65 @@ impl Here {
     pub fn start(namespace: &str) -> Option<Self> {
         (std::env::var_os(OUTSIDE)? == HERE).then_some(())?;
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{namespace}.log"));
-        let out = std::fs::File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_rocketmq-operator"))
-            .args(["run", "--leader-election=false", "--http-address=127.0.0.1:0"])
-            .args(["--watch-namespace", namespace])
-            .env("KUBECONFIG", kubeconfig())
-            .env_remove("POD_NAME")
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        std::fs::File::create(&log).unwrap();
+        let process = Arc::new(Mutex::new(spawn(namespace, &log)));
         println!("the operator of {namespace} logs to {}", log.display());
-        Some(Self { _child: child, log })
+        let kills = Arc::new(AtomicU32::new(0));
+        let killer = std::env::var(KILL_EVERY).ok().map(|every| {
+            let every = seconds(every.parse().unwrap());
+            let (process, kills) = (process.clone(), kills.clone());
+            let (namespace, log) = (namespace.to_owned(), log.clone());
+            tokio::spawn(async move {
+                let mut every = tokio::time::interval(every);
+                every.tick().await;
+                loop {
+                    every.tick().await;
+                    let mut process = process.lock().unwrap();
+                    process.start_kill().unwrap();
+                    *process = spawn(&namespace, &log);
+                    kills.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        Some(Self {
+            process,
+            killer,
+            kills,
+            namespace: namespace.to_owned(),
+            log,
+        })
     }
 
     /// What it logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        if let Some(killer) = &self.killer {
+            killer.abort();
+            let kills = self.kills.load(Ordering::Relaxed);
+            println!("the operator of {} was killed {kills} times", self.namespace);
+        }
+        self.process.lock().unwrap().start_kill().unwrap();
+    }
+}
+
+fn spawn(namespace: &str, log: &Path) -> Child {
+    let out = std::fs::OpenOptions::new().append(true).open(log).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_rocketmq-operator"))
+        .args(["run", "--leader-election=false", "--http-address=127.0.0.1:0"])
+        .args(["--watch-namespace", namespace])
+        .env("KUBECONFIG", kubeconfig())
+        .env_remove("POD_NAME")
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(out)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
 }
 
 /// The operator, installed and running, for a story that shares it with others.

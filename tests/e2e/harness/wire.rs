@@ -245,6 +245,12 @@ impl Made {
         }
     }
 
+    /// The same with another value for a field.
+    pub fn with(mut self, field: &str, value: &str) -> Self {
+        self.fields[field] = json!(value);
+        self
+    }
+
     /// A subscription group of these fields (`UPDATE_AND_CREATE_SUBSCRIPTIONGROUP`).
     pub fn subscription_group(group: &Value) -> Self {
         Self {

@@ -5,6 +5,7 @@ mod configuration;
 mod losses;
 mod name_servers;
 mod resources;
+mod switches;
 mod upgrade;
 
 use std::time::{Duration, Instant};

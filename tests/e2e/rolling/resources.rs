@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 
 use super::{GAP, carried_out, lasting, other_resources, pods, roll};
 use crate::harness::fixtures::name_service;
@@ -148,21 +147,6 @@ async fn a_broker_whose_pod_or_jvm_dies_comes_back_and_no_producer_waits() {
         let books = ledger.finish().await;
         books.nothing_is_lost();
         books.no_gap_over(GAP);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn without_leave_to_restart_a_change_is_only_told() {
-    scenario(2, async |stage| {
-        let space = stage.restricted_namespace().await;
-        let rocketmq = space.start(&name_service("name-service"), &lasting()).await;
-        let before = rocketmq.broker_lives().await;
-        let mut change = other_resources("11m");
-        change["allowRestart"] = json!(false);
-        rocketmq.change(change).await;
-        super::says(&rocketmq, "RestartNotAllowed", seconds(60)).await;
-        rocketmq.no_broker_was_restarted(&before).await;
     })
     .await;
 }

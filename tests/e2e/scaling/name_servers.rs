@@ -103,24 +103,26 @@ async fn name_servers_deleted_in_turn_keep_their_kv(size: u32, storage: &Storage
             let old = uid_of(&space.pod(&pod).await).to_owned();
             space.delete("Pod", &pod).await;
             space
-                .wait_for(
-                    &format!("another {pod} lists every broker and has the KV"),
-                    START,
-                    async || {
-                        let found = space.get("Pod", &pod).await.ok_or("there is none")?;
-                        if uid_of(&found) == old || !is_ready(&found) {
-                            return Err("not ready".into());
-                        }
-                        rocketmq.everything_is_listed().await?;
-                        for server in rocketmq.name_servers().await {
-                            let has = wire::kv(&server, namespace, "parcels").await?;
-                            if has != value {
-                                return Err(format!("{server} has {has:?}"));
-                            }
-                        }
+                .wait_for(&format!("there is another {pod}"), START, async || {
+                    let found = space.get("Pod", &pod).await.ok_or("there is none")?;
+                    if uid_of(&found) == old {
+                        Err("it is the old one".into())
+                    } else {
                         Ok(())
-                    },
-                )
+                    }
+                })
+                .await;
+            lists_every_broker(&rocketmq, &pod, seconds(40)).await;
+            space
+                .wait_for("every name server has the KV", seconds(40), async || {
+                    for server in rocketmq.name_servers().await {
+                        let has = wire::kv(&server, namespace, "parcels").await?;
+                        if has != value {
+                            return Err(format!("{server} has {has:?}"));
+                        }
+                    }
+                    Ok(())
+                })
                 .await;
             ledger.sending().await;
         }

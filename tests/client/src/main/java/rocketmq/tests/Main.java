@@ -13,6 +13,8 @@ public final class Main {
             receives until N distinct bodies (that start with PREFIX) have come; exit code 1 if they have not
         client probe --topic T [--broker NAME] [--rate 50] [--seconds 60] [--timeout-ms 1000] [--queues 4]
             keeps sending to each broker (or one); prints each change between ok and failing, and the longest gap
+        client newcomers --topic T [--seconds 600] [--every-ms 1000]
+            starts a new producer again and again, each of which sends one message; prints what became of each
         client ledger produce --dir D [--topics 3] [--prefix ledger] [--rate 200] [--seconds 60] [--count 0] [--queues 8]
             sends numbered messages to several topics and writes down those that were answered SEND_OK
         client ledger consume --dir D [--topics 3] [--prefix ledger] [--groups g1,g2] [--timeout-s 120] [--idle-s 0]
@@ -56,6 +58,7 @@ public final class Main {
             case "send" -> Send.run(stop, new Options(rest, "topic", "count", "timeout-ms", "bodies", "queues", "timeout-s"));
             case "receive" -> Receive.run(stop, new Options(rest, "topic", "group", "expect", "bodies", "timeout-s"));
             case "probe" -> Probe.run(stop, new Options(rest, "topic", "broker", "rate", "seconds", "timeout-ms", "queues"));
+            case "newcomers" -> Newcomers.run(stop, new Options(rest, "topic", "seconds", "every-ms"));
             case "ledger produce" -> LedgerProduce.run(stop,
                 new Options(rest, "dir", "topics", "prefix", "rate", "seconds", "count", "queues"));
             case "ledger consume" -> LedgerConsume.run(stop,

@@ -5,14 +5,16 @@
     reason = "what fails here fails a test"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
+mod undone;
 
 use rocketmq_operator::admin::fake::Moment;
-use rocketmq_operator::admin::{Admin, ORDER_TOPICS, TopicConfig};
-use rocketmq_operator::api::{Broker, TopicTransfer, TransferPhase};
+use rocketmq_operator::admin::{Admin, ORDER_TOPICS, SubscriptionGroup, TopicConfig};
+use rocketmq_operator::api::{Broker, TopicTransfer, TopicTransferSpec, TransferPhase};
 use serde_json::json;
 use support::fixtures::broker;
-use support::transfer::{MOVE, NEW, OLD, SOURCE_SERVERS, TARGET_SERVERS, Two, ended, named, spec, transfer};
+use support::transfer::{MOVE, NEW, OLD, SOURCE_SERVERS, TARGET_SERVERS, Two, named, spec, transfer};
 
 #[tokio::test]
 async fn a_topic_moves_with_its_queues_attributes_and_groups_and_is_gone_from_every_broker_and_name_server() {
@@ -111,67 +113,66 @@ async fn the_end_is_the_same_if_the_operator_dies_after_any_write_to_kubernetes(
 }
 
 #[tokio::test]
-async fn undone_at_any_request_before_removal_the_source_is_as_it_was() {
-    let first = Two::new().source();
-    let mut undisturbed = Two::new();
-    undisturbed.world.apply::<TopicTransfer>(transfer("move"));
-    undisturbed.run().await;
-    let changes = undisturbed.world.rocketmq.changes();
-    let removal = changes
-        .iter()
-        .position(|asked| asked.request == "DELETE_TOPIC_IN_BROKER");
-    for nth in 0..=removal.unwrap() {
-        let mut two = Two::new();
-        two.world.apply::<TopicTransfer>(transfer("move"));
-        for _ in 0..400 {
-            if two.world.rocketmq.changes().len() >= nth
-                || two.phase() == TransferPhase::Draining && two.transfer().status.unwrap().lag == Some(0)
-            {
-                break;
-            }
-            two.look().await;
-            two.pass(10);
-        }
-        two.world.delete::<TopicTransfer>(MOVE);
-        two.run().await;
-        assert!(
-            two.world.find::<TopicTransfer>(MOVE).is_none(),
-            "{nth}: {:#?}",
-            two.told()
-        );
-        assert_eq!(two.source(), first, "{nth}");
-    }
+async fn consumers_skip_nothing_where_the_target_remembers_an_earlier_topic_of_that_name() {
+    let mut two = Two::of_versions("V4_9_7", "V4_9_7");
+    two.world.rocketmq.becomes(NEW, |master| {
+        master
+            .consumed("payments", "billing", 0, 40)
+            .consumed("payments", "others", 5, 7)
+    });
+    two.world.apply::<TopicTransfer>(transfer("move"));
+    two.until(TransferPhase::Fencing).await;
+    let offsets = two.world.rocketmq.consumer_offsets(NEW).await.unwrap();
+    let all = offsets.topics["payments"]
+        .values()
+        .flat_map(|queues| queues.values());
+    assert!(
+        all.clone().count() > 0 && all.clone().all(|offset| *offset == 0),
+        "{offsets:?}"
+    );
+    two.run().await;
+    two.is_moved();
 }
 
 #[tokio::test]
-async fn an_offline_group_with_backlog_is_waited_for_until_the_timeout_which_removes_nothing() {
+async fn messages_that_nobody_is_to_consume_are_counted_before_they_go() {
     let mut two = Two::new();
-    two.world.rocketmq.becomes(OLD[1], |master| {
-        master
-            .queue("payments", 3, 0, 20)
-            .consumed("payments", "billing", 3, 7)
-            .consumed("payments", "audit", 3, 20)
-    });
-    let before = two.source();
-    two.world.apply::<TopicTransfer>(transfer("move"));
-    two.until(TransferPhase::Draining).await;
-    two.look().await;
-    two.says("group billing has 13 to consume at broker orders-1");
-    let status = two.transfer().status.unwrap();
-    assert_eq!(status.lag, Some(13));
+    let spec = TopicTransferSpec {
+        consumer_groups: Some(vec![]),
+        ..spec()
+    };
+    two.world.apply::<TopicTransfer>(named("move", spec));
     two.run().await;
-    assert_eq!(two.phase(), TransferPhase::Undone);
-    two.says("Degraded=True TimedOut: not done after 3600 s");
-    two.says("group billing has 13 to consume");
-    two.says("Complete=False Undone");
-    let status = two.transfer().status.unwrap();
-    assert_eq!((status.lag, status.groups.len()), (Some(13), 2));
-    assert_eq!(two.source(), before);
-    let told = two.world.rocketmq.changes();
-    assert!(
-        told.iter().all(|asked| !asked.request.starts_with("DELETE")),
-        "{told:#?}"
-    );
+    let words =
+        "no consumer group is waited for: the 20 messages that the source still holds go with the topic";
+    let events = two.world.events();
+    assert!(events.iter().any(|event| event.contains(words)), "{events:#?}");
+}
+
+#[tokio::test]
+async fn a_groups_attributes_move_too_and_are_not_lost_at_a_target_that_knows_none() {
+    for (target, moves) in [("V5_5_0", true), ("V4_9_7", false)] {
+        let mut two = Two::of_versions("V5_5_0", target);
+        let billing = SubscriptionGroup::new("billing").with("attributes", json!({"priority.factor": "7"}));
+        for old in OLD {
+            two.world.rocketmq.becomes(old, |master| {
+                let mut plain = TopicConfig::new("payments", 12);
+                plain.attributes.clear();
+                master.topic(plain).group(&billing)
+            });
+        }
+        two.world.apply::<TopicTransfer>(transfer("move"));
+        two.run().await;
+        if moves {
+            assert_eq!(two.phase(), TransferPhase::Succeeded, "{:#?}", two.told());
+            let groups = two.world.rocketmq.subscription_groups(NEW).await.unwrap();
+            let moved = &groups.groups["billing"].settings;
+            assert_eq!(moved["attributes"], billing.settings["attributes"]);
+        } else {
+            two.says("Degraded=True TargetTooOld");
+            two.says("group \"billing\" has {\"priority.factor\":\"7\"}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -447,50 +448,6 @@ async fn what_rocketmq_refuses_is_told_and_tried_again() {
     two.says("Degraded=False");
     two.run().await;
     assert_eq!(two.phase(), TransferPhase::Succeeded);
-}
-
-#[tokio::test]
-async fn a_source_that_cannot_be_given_back_its_settings_does_not_hold_up_the_deletion_for_ever() {
-    let mut two = Two::new();
-    two.world.apply::<TopicTransfer>(transfer("move"));
-    two.until(TransferPhase::Draining).await;
-    two.world.rocketmq.kill(OLD[1]);
-    two.world.delete::<TopicTransfer>(MOVE);
-    for _ in 0..3 {
-        two.look().await;
-    }
-    two.says("Progressing=True Undoing: waiting: broker orders-1 of the source is listed by no name server");
-    for _ in 0..80 {
-        if two.world.find::<TopicTransfer>(MOVE).is_none() {
-            break;
-        }
-        two.look().await;
-        two.pass(10);
-    }
-    assert!(two.world.find::<TopicTransfer>(MOVE).is_none());
-    let warning = "Warning NotUndone";
-    assert!(
-        two.world.events().iter().any(|event| event.starts_with(warning)),
-        "{:#?}",
-        two.world.events()
-    );
-    assert_eq!(
-        two.world.rocketmq.broker_at(OLD[0]).unwrap().topics()["payments"].perm,
-        6
-    );
-}
-
-#[tokio::test]
-async fn a_transfer_that_has_begun_to_remove_comes_to_its_end_although_it_is_deleted() {
-    let mut two = Two::new();
-    two.world.apply::<TopicTransfer>(transfer("move"));
-    two.until(TransferPhase::Removing).await;
-    two.look().await;
-    assert_eq!(two.transfer().status.unwrap().removed, ["orders-0"]);
-    two.world.delete::<TopicTransfer>(MOVE);
-    two.run().await;
-    assert!(ended(&two.world), "{:#?}", two.told());
-    two.is_moved();
 }
 
 #[tokio::test]
