@@ -103,10 +103,15 @@ fn odd_body() -> impl Strategy<Value = String> {
     })
 }
 
+/// As RocketMQ allows them, and as long as it allows them.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[%a-zA-Z0-9_-]{3,20}", 1 => "[a-zA-Z0-9_-]{125}"]
+}
+
 fn topic() -> impl Strategy<Value = TopicConfig> {
     let attributes = prop::option::of(prop::sample::select(vec!["NORMAL", "FIFO", "DELAY"]));
     (
-        "[a-zA-Z0-9_-]{3,20}",
+        name(),
         1..64i32,
         0..64i32,
         0..8i32,

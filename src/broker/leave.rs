@@ -105,6 +105,8 @@ pub struct Step {
     pub gone: bool,
     /// The group stays after all, and its master was stopped already: it is made anew, as one that joins.
     pub anew: bool,
+    /// Whether it is decided now that messages go with the group which somebody has still to consume.
+    pub drops: bool,
     /// What is done or waited for, for people.
     pub progress: String,
     /// What is wrong and what the user can do: a reason and words.
@@ -373,7 +375,11 @@ impl Leaving<'_> {
         let memory = self.counted(memory);
         let dropped = self.dropped(&memory);
         let words = format!("policy Immediate: it is read-only, stopping its brokers{dropped}");
-        self.to(memory, ScaleInPhase::Stopping, &words)
+        let drops = memory.backlog != Some(0);
+        Step {
+            drops,
+            ..self.to(memory, ScaleInPhase::Stopping, &words)
+        }
     }
 
     /// What is lost to consumers, where the user does not wait for them.

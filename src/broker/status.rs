@@ -276,7 +276,12 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
         .as_ref()
         .filter(|step| !step.progress.is_empty())
     {
-        return Says::yes("ScalingIn", &step.progress);
+        let reason = if step.drops {
+            "DroppingMessages"
+        } else {
+            "ScalingIn"
+        };
+        return Says::yes(reason, &step.progress);
     }
     if let Some((member, step)) = seen.plan.leaving.first() {
         let words = match step {

@@ -10,6 +10,7 @@
     reason = "a test crate: nothing depends on it, a failure is a panic with a reason, and its report is print"
 )]
 
+mod access_control;
 mod alone;
 mod bad_input;
 mod children;

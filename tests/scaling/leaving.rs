@@ -102,6 +102,43 @@ async fn a_drain_waits_for_no_group_that_its_user_ignores() {
 }
 
 #[tokio::test]
+async fn with_policy_immediate_a_group_goes_at_once_and_what_is_dropped_is_told() {
+    let mut world = two_groups(3).await;
+    let immediate = json!({"spec": {"size": 1, "scaleIn": {"policy": "Immediate"}}});
+    world.edit::<Broker>("mq/orders", &immediate);
+    time_passes(&mut world, 20).await;
+    assert!(world.ready::<Broker>("mq/orders"));
+    assert_eq!(world.names::<StatefulSet>(), ["names", "orders-0-master"]);
+    let claims = world.names::<PersistentVolumeClaim>();
+    assert!(claims.iter().any(|name| name.contains("orders-1-")), "{claims:?}");
+    let events = world.events();
+    let told = |event: &String| event.contains("DroppingMessages") && event.contains("dropping 3 messages");
+    assert!(events.iter().any(told), "{events:#?}");
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_deletes_nothing_and_ends_when_it_can() {
+    let mut world = two_groups(3).await;
+    let before = world.get::<Pod>("mq/orders-1-master-0").uid();
+    resize(&world, 1);
+    time_passes(&mut world, 10).await;
+    let long_ago = json!({"scaleIn": {"startedAt": "2026-01-01T00:00:00Z"}});
+    world.edit_status::<Broker>("mq/orders", &long_ago);
+    time_passes(&mut world, 20).await;
+    says(&world, "Degraded=True DrainTimeout");
+    says(&world, "nothing is deleted");
+    assert_eq!(world.get::<Pod>("mq/orders-1-master-0").uid(), before);
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(4));
+    let master = address(&world, "orders-1-master-0");
+    world
+        .rocketmq
+        .becomes(&master, |broker| broker.consumed("payments", "billing", 0, 10));
+    time_passes(&mut world, 20).await;
+    assert!(world.ready::<Broker>("mq/orders"));
+    assert!(world.find::<Pod>("mq/orders-1-master-0").is_none());
+}
+
+#[tokio::test]
 async fn a_size_raised_again_gives_a_draining_group_its_permission_back_and_restarts_nothing() {
     let mut world = two_groups(3).await;
     let before = world.get::<Pod>("mq/orders-1-master-0").uid();

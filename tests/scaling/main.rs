@@ -13,7 +13,7 @@ mod leaving;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
 use kube::ResourceExt;
-use rocketmq_operator::admin::fake::FakeBroker;
+use rocketmq_operator::admin::fake::{FakeBroker, Moment};
 use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
@@ -70,6 +70,12 @@ fn resize(world: &World, size: i32) {
 async fn a_new_group_has_the_topics_and_groups_of_the_others_before_it_takes_traffic() {
     let mut world = in_use().await;
     let before = world.get::<Pod>("mq/orders-0-master-0").uid();
+    let long = "long".repeat(31);
+    world
+        .rocketmq
+        .becomes(&address(&world, "orders-0-master-0"), |master| {
+            master.topic(TopicConfig::new(&long, 2))
+        });
     resize(&world, 3);
     world.settle().await;
     assert!(
@@ -80,7 +86,7 @@ async fn a_new_group_has_the_topics_and_groups_of_the_others_before_it_takes_tra
     let source = broker_of(&world, "orders-0-master-0");
     for pod in ["orders-1-master-0", "orders-2-master-0"] {
         let new = broker_of(&world, pod);
-        for topic in ["payments", "parcels"] {
+        for topic in ["payments", "parcels", &long] {
             assert_eq!(
                 new.topics().get(topic),
                 source.topics().get(topic),
@@ -110,10 +116,89 @@ async fn a_new_group_has_the_topics_and_groups_of_the_others_before_it_takes_tra
                 "UPDATE_AND_CREATE_SUBSCRIPTIONGROUP",
                 "UPDATE_AND_CREATE_TOPIC",
                 "UPDATE_AND_CREATE_TOPIC",
+                "UPDATE_AND_CREATE_TOPIC",
                 "UPDATE_BROKER_CONFIG"
             ],
             "{pod}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_topic_is_data_whatever_it_looks_like() {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker("orders").image("apache/rocketmq:4.5.0"));
+    world.settle().await;
+    let odd = TopicConfig::new(r#"$(reboot) `id` "a" 'b' \\ {c}: [d],"#, 2);
+    world
+        .rocketmq
+        .becomes(&address(&world, "orders-0-master-0"), |master| {
+            master.topic(odd.clone())
+        });
+    resize(&world, 2);
+    world.settle().await;
+    // 4.5.0 has answered before it has made the topic.
+    world.settle().await;
+    let new = broker_of(&world, "orders-1-master-0");
+    assert_eq!(new.topics().get(&odd.name), Some(&odd));
+    assert!(
+        world.ready::<Broker>("mq/orders"),
+        "{:#?}",
+        world.conditions::<Broker>("mq/orders")
+    );
+}
+
+/// What of a new group counts in the end.
+fn opened(world: &World) -> (Option<i32>, Vec<String>, Vec<String>) {
+    let new = broker_of(world, "orders-1-master-0");
+    let topics = new.topics().keys().cloned().collect();
+    let groups = new.groups().keys().cloned().collect();
+    (permission(world, "orders-1-master-0"), topics, groups)
+}
+
+#[tokio::test]
+async fn a_group_is_opened_the_same_if_the_operator_is_killed_at_any_request_or_write() {
+    let mut calm = in_use().await;
+    let told_before = calm.rocketmq.changes().len();
+    calm.api.writes();
+    resize(&calm, 2);
+    calm.settle().await;
+    let (requests, writes) = (
+        calm.rocketmq.changes().len() - told_before,
+        calm.api.writes().len(),
+    );
+    assert!(requests >= 4 && writes >= 4, "{requests} {writes}");
+    let end = opened(&calm);
+    assert_eq!(end.0, Some(6));
+    let kills =
+        [Moment::Before, Moment::After].map(|moment| (1..=requests).map(move |nth| (nth, Some(moment))));
+    let kills = kills
+        .into_iter()
+        .flatten()
+        .chain((1..=writes).map(|nth| (nth, None)));
+    for (nth, moment) in kills {
+        let mut world = in_use().await;
+        match moment {
+            Some(moment) => {
+                world.rocketmq.fails_at_change(nth, moment);
+            }
+            None => world.api.crash_after_write(nth),
+        }
+        resize(&world, 2);
+        for _ in 0..40 {
+            let failed = world.reconcile_all().await.is_err();
+            if world.api.has_crashed() {
+                world.api.heal();
+            }
+            if failed {
+                world.restart_operator();
+            }
+            world.kubelet.step();
+        }
+        world.settle().await;
+        assert!(world.ready::<Broker>("mq/orders"), "{moment:?} {nth}");
+        assert_eq!(opened(&world), end, "{moment:?} {nth}");
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-
 use super::{GAP, carried_out, lasting, other_resources, pods, roll};
 use crate::harness::fixtures::name_service;
 use crate::harness::ledger::{Ledger, Options};
