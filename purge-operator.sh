@@ -75,7 +75,10 @@ if [ -n "$everything" ] && [ -n "$present" ]; then
   if [ -n "$transfers" ]; then
     gone "$transfers" -A --all --wait=false
     deadline=$((SECONDS + timeout))
-    while still=$(k get "$transfers" -A -o jsonpath='{range .items[*]}{.metadata.namespace}{" "}{.metadata.name}{"\n"}{end}') && [ -n "$still" ]; do
+    while :; do
+      still=$(k get "$transfers" -A -o jsonpath='{range .items[*]}{.metadata.namespace}{" "}{.metadata.name}{"\n"}{end}') ||
+        die "whether TopicTransfers are left cannot be told; nothing else was deleted: run it again"
+      [ -n "$still" ] || break
       [ $SECONDS -lt $deadline ] || die "TopicTransfers (namespace, name) that are not undone after $timeout s:
 $(indent <<<"$still")
 An operator has to run for that, and the brokers of the source have to answer. To give each up, with its topic as it is now:
@@ -108,6 +111,13 @@ fi
 gone clusterrolebindings,clusterroles -l "$mine"
 k get rolebindings,roles -A -l "$mine" -o jsonpath='{range .items[*]}{.metadata.namespace}{" "}{.kind}{" "}{.metadata.name}{"\n"}{end}' |
   while read -r where kind name; do gone -n "$where" "$kind" "$name" </dev/null; done
+
+# Nobody is there any more to tell which name servers know every broker: clients are sent to all of them again.
+k get services -A -l app.kubernetes.io/managed-by=rocketmq-operator \
+  -o jsonpath='{range .items[?(@.spec.selector.rocketmq\.apache\.org/informed)]}{.metadata.namespace}{" "}{.metadata.name}{"\n"}{end}' |
+  while read -r where name; do
+    k -n "$where" patch service "$name" --type json -p '[{"op":"remove","path":"/spec/selector/rocketmq.apache.org~1informed"}]' </dev/null | indent
+  done
 
 # ---- its namespace ----------------------------------------------------------------------------------------------------------------
 # What is in the namespace beside what Kubernetes puts into each one.

@@ -64,6 +64,13 @@ impl Version {
         self.since(5, 0, 0)
     }
 
+    /// Whether subscription groups may have attributes. 5.0.0 to 5.3.3 refuse any (`SubscriptionGroupAttributes` has none),
+    /// older ones drop them.
+    #[must_use]
+    pub fn has_group_attributes(self) -> bool {
+        self.since(5, 4, 0)
+    }
+
     /// Whether the broker knows `GET_BROKER_HA_STATUS`.
     #[must_use]
     pub fn has_ha_status(self) -> bool {
@@ -195,7 +202,7 @@ mod tests {
     #[test]
     fn every_gate_opens_with_its_version() {
         type Gate = fn(Version) -> bool;
-        let gates: [(Gate, &str, &str); 8] = [
+        let gates: [(Gate, &str, &str); 9] = [
             (Version::answers_after_topic_is_put, "4.7.0", "4.7.1"),
             (Version::deletes_offsets_with_group, "4.8.0", "4.9.0"),
             (Version::answers_unknown_codes, "4.9.0", "4.9.1"),
@@ -203,6 +210,7 @@ mod tests {
             (Version::has_ha_status, "4.9.8", "5.0.0"),
             (Version::deletes_offsets_with_topic, "4.9.8", "5.0.0"),
             (Version::honours_order, "5.0.0", "5.1.0"),
+            (Version::has_group_attributes, "5.3.3", "5.4.0"),
             (Version::has_acl_2, "5.2.0", "5.3.0"),
         ];
         for (gate, before, from) in gates {

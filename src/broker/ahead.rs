@@ -22,10 +22,11 @@ pub struct Ahead {
 }
 
 /// The groups whose offset is beyond the end of a queue, of topics that are `looked` for. A topic that is not there has no
-/// messages. Offsets are read first, so that one which is committed meanwhile never seems to be beyond.
+/// messages, nor has a queue that is not told in a store that is `new`; elsewhere it is one that only takes no more. Offsets are read first, so that one which is committed meanwhile never seems to be beyond.
 pub async fn read(
     address: &str,
     admin: &dyn Admin,
+    new: bool,
     looked: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Vec<Ahead>, admin::Error> {
     let offsets = admin.consumer_offsets(address).await?;
@@ -43,10 +44,13 @@ pub async fn read(
         {
             continue;
         }
-        let queues = admin.topic_stats(address, &topic).await?.unwrap_or_default();
+        let queues = admin.topic_stats(address, &topic).await?;
+        let is_empty = new || queues.is_none();
+        let queues = queues.unwrap_or_default();
         for (group, queue_offsets) in users {
             found.extend(queue_offsets.into_iter().filter_map(|(id, offset)| {
-                let end = queues.get(&id).map_or(0, |queue| queue.max);
+                let end = queues.get(&id).map(|queue| queue.max);
+                let end = end.or(is_empty.then_some(0))?;
                 (offset > end).then(|| Ahead {
                     group: group.clone(),
                     topic: topic.clone(),

@@ -267,6 +267,10 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
             ),
         );
     }
+    let drops = seen.plan.scale_in.as_ref().filter(|step| step.drops);
+    if let Some(step) = drops {
+        return Says::yes("DroppingMessages", &step.progress);
+    }
     if let Some(says) = rolling(valid, seen.plan) {
         return says;
     }
@@ -276,12 +280,7 @@ fn progressing(valid: &Valid, seen: &Reconciled<'_>, waiting: &[String]) -> Says
         .as_ref()
         .filter(|step| !step.progress.is_empty())
     {
-        let reason = if step.drops {
-            "DroppingMessages"
-        } else {
-            "ScalingIn"
-        };
-        return Says::yes(reason, &step.progress);
+        return Says::yes("ScalingIn", &step.progress);
     }
     if let Some((member, step)) = seen.plan.leaving.first() {
         let words = match step {

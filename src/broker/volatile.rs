@@ -106,7 +106,7 @@ pub async fn look(
                 .map_err(|err| err.to_string()),
             Err(why) => Err(why),
         };
-        let ahead = ahead::read(address, admin, &|_| true)
+        let ahead = ahead::read(address, admin, true, &|_| true)
             .await
             .map_err(|err| err.to_string());
         return Ok(Some(Store::Empty { missing, ahead }));

@@ -38,10 +38,8 @@ pub(super) async fn apply(
     ctx: &Context,
 ) -> Result<Done, Error> {
     let mut hand = Hand::new(ctx, &valid.target);
-    for mark in &plan.routing.marks {
-        put(mark, ctx).await?;
-    }
-    write_surroundings(&mut hand, valid, plan, ctx).await?;
+    let informed_only = plan.routing.informed_only && marked(plan, observed, ctx).await;
+    write_surroundings(&mut hand, valid, informed_only, ctx).await?;
     let growth = write_set(&mut hand, observed, plan, ctx).await?;
     let mut done = Done {
         growth,
@@ -69,7 +67,7 @@ pub(super) async fn apply(
 async fn write_surroundings(
     hand: &mut Hand<'_>,
     valid: &Valid,
-    plan: &Plan,
+    informed_only: bool,
     ctx: &Context,
 ) -> Result<(), Error> {
     let (namespace, stores) = (valid.target.namespace.as_str(), &ctx.stores);
@@ -80,7 +78,7 @@ async fn write_surroundings(
     let budget = |name: &str| {
         context::get(&stores.disruption_budgets, namespace, name).map(|found| found.metadata.clone())
     };
-    let clients = children::client_service(valid, plan.routing.informed_only);
+    let clients = children::client_service(valid, informed_only);
     hand.ensure(&clients, service).await?;
     hand.ensure(&children::headless_service(valid), service).await?;
     hand.ensure(&children::start_script(valid), map).await?;
@@ -123,8 +121,21 @@ async fn write_set(
     Ok(None)
 }
 
-/// Marks a pod, or takes its mark away. One that is gone, or was made anew, is looked at again later.
-async fn put(mark: &Mark, ctx: &Context) -> Result<(), Error> {
+/// Marks those that clients are sent to, and takes the mark from others. Whether any has it then. That it cannot be done,
+/// for want of a right perhaps, holds up nothing else: clients are sent to all, as at any other time.
+async fn marked(plan: &Plan, observed: &Observed, ctx: &Context) -> bool {
+    let mut done = observed.informed_only || plan.routing.marks.iter().all(|mark| !mark.informed);
+    for mark in &plan.routing.marks {
+        match put(mark, ctx).await {
+            Ok(put) => done |= put && mark.informed,
+            Err(err) => tracing::warn!(%err, pod = mark.pod.name_any(), "clients are not kept from it"),
+        }
+    }
+    done
+}
+
+/// Marks a pod, or takes its mark away. Not one that is gone, or was made anew: that is looked at again later.
+async fn put(mark: &Mark, ctx: &Context) -> Result<bool, Error> {
     let (namespace, name) = (mark.pod.namespace().unwrap_or_default(), mark.pod.name_any());
     let label = mark.informed.then_some(YES);
     let patch = json!({"metadata": {"uid": mark.pod.uid(), "labels": {INFORMED: label}}});
@@ -133,9 +144,9 @@ async fn put(mark: &Mark, ctx: &Context) -> Result<(), Error> {
         .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&patch))
         .await;
     match patched {
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
         patched => patched
-            .map(drop)
+            .map(|_| true)
             .map_err(Error::kube(format!("mark pod {namespace}/{name}"))),
     }
 }

@@ -55,47 +55,67 @@ pub fn routing(standings: &[Standing<'_>], now: Changes<'_>) -> Routing {
         .iter()
         .filter_map(|standing| standing.serves.as_ref().ok().copied())
         .collect();
-    let (informed, others): (Vec<_>, Vec<_>) = standings
-        .iter()
-        .partition(|standing| standing.serves.as_ref().is_ok_and(|view| knows_all(view, &views)));
+    let (informed, others): (Vec<_>, Vec<_>) = standings.iter().partition(|standing| {
+        standing
+            .serves
+            .as_ref()
+            .is_ok_and(|view| is_informed(view, &views))
+    });
+    if informed.is_empty() {
+        // Nobody answers us, which says nothing of clients: it stays as it is, as long as that leads anywhere.
+        let leads = standings.iter().any(|standing| {
+            let pod = standing.seen.pod.as_deref();
+            pod.is_some_and(|pod| is_marked(pod) && pod::ready(pod))
+        });
+        return Routing {
+            informed_only: now.informed_only && leads,
+            ..Routing::default()
+        };
+    }
     let away = others.iter().any(|standing| standing.serves.is_err());
     let needed =
         now.restarting || away || !now.leaving.is_empty() || (now.informed_only && !others.is_empty());
     let single = standings.len() + now.leaving.len() < 2;
-    // Nobody who knows more than another: all are as good.
-    let equal = informed.is_empty() || views.iter().all(|view| view.cluster.brokers.is_empty());
-    if !needed || single || equal {
+    // No broker is there yet: whoever comes learns nothing anywhere.
+    let empty = views.iter().all(|view| view.cluster.brokers.is_empty());
+    if !needed || single || empty {
         return Routing::default();
     }
-    let marks = informed
-        .iter()
-        .filter_map(|standing| mark(standing.seen, true))
-        .chain(
-            others
-                .iter()
-                .filter(|standing| standing.serves.is_ok())
-                .filter_map(|standing| mark(standing.seen, false)),
-        )
-        .chain(now.leaving.iter().filter_map(|seen| mark(seen, false)));
+    let marks = informed.iter().filter_map(|standing| mark(standing.seen, true));
+    // One that runs and does not answer us may well answer clients.
+    let lacking = others.iter().filter(|standing| {
+        let ready = standing.seen.pod.as_deref().is_some_and(pod::ready);
+        standing.serves.is_ok() || !ready
+    });
+    let lacking = lacking
+        .map(|standing| standing.seen)
+        .chain(now.leaving)
+        .filter_map(|seen| mark(seen, false));
     Routing {
         informed_only: true,
-        marks: marks.collect(),
+        marks: marks.chain(lacking).collect(),
         wait: (!now.restarting && !others.is_empty()).then(|| wait(&informed, &others)),
     }
 }
 
-fn knows_all(view: &View, views: &[&View]) -> bool {
+/// Whether nobody knows all that it knows and more.
+fn is_informed(view: &View, views: &[&View]) -> bool {
     let known = brokers(&view.cluster);
-    views
-        .iter()
-        .all(|other| brokers(&other.cluster).is_subset(&known))
+    let more = |other: &&&View| {
+        let others = brokers(&other.cluster);
+        known.is_subset(&others) && known != others
+    };
+    !views.iter().any(|other| more(&other))
+}
+
+fn is_marked(pod: &Pod) -> bool {
+    pod.labels().get(INFORMED).is_some_and(|mark| mark == YES)
 }
 
 /// What is to be done with the mark of a name server's pod.
 fn mark(seen: &Seen, informed: bool) -> Option<Mark> {
     let pod = seen.pod.as_ref().filter(|pod| !pod::deleting(pod))?;
-    let marked = pod.labels().get(INFORMED).is_some_and(|mark| mark == YES);
-    (marked != informed).then(|| Mark {
+    (is_marked(pod) != informed).then(|| Mark {
         pod: pod.clone(),
         informed,
     })

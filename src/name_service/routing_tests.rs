@@ -108,7 +108,8 @@ fn one_that_has_just_started_is_marked_once_it_lists_what_the_others_list() {
 #[test]
 fn a_mark_is_taken_from_one_that_has_forgotten_brokers() {
     let now = of(&[(ALL, true), (NONE, true), (AWAY, true)], true, true);
-    assert_eq!(marks(&now), [("names-1".to_owned(), false)]);
+    let both = [("names-1".to_owned(), false), ("names-2".to_owned(), false)];
+    assert_eq!(marks(&now), both, "one whose container restarts keeps its labels");
 }
 
 #[test]
@@ -148,9 +149,16 @@ fn clients_are_never_left_without_a_name_server() {
             Routing::default(),
             "nobody serves"
         );
+        let each = of(
+            &[(Some(&["a"]), false), (Some(&["b"]), false), (NONE, true)],
+            restarting,
+            true,
+        );
+        let expected = [("names-0", true), ("names-1", true), ("names-2", false)];
+        let expected = expected.map(|(name, informed)| (name.to_owned(), informed));
         assert_eq!(
-            of(&[(Some(&["a"]), true), (Some(&["b"]), true)], restarting, true),
-            Routing::default(),
+            marks(&each),
+            expected,
             "each knows something that the other does not"
         );
     }

@@ -109,11 +109,11 @@ impl Transfer<'_> {
                     continue;
                 };
                 if let Some(attributes) = wanted.settings.get(ATTRIBUTES)
-                    && !master.version.has_attributes()
+                    && !master.version.has_group_attributes()
                 {
                     let why = format!(
-                        "broker {broker} of the target is of a version that knows no attributes, and group {group:?} has {attributes}; \
-                         use a target of 5.0.0 or later"
+                        "broker {broker} of the target is of a version whose groups have no attributes, and group {group:?} has {attributes}; \
+                         use a target of 5.4.0 or later"
                     );
                     return Err((TransferCause::TargetTooOld, why));
                 }

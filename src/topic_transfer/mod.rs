@@ -67,7 +67,10 @@ pub async fn reconcile(transfer: Arc<TopicTransfer>, ctx: Arc<Context>) -> Resul
         groups: transfer.spec.consumer_groups.as_deref(),
         copying: matches!(
             memory.phase.unwrap_or_default(),
-            TransferPhase::Pending | TransferPhase::Copying
+            TransferPhase::Pending
+                | TransferPhase::Copying
+                | TransferPhase::Fencing
+                | TransferPhase::Draining
         ),
     };
     let seen = observe::observe(&places, wanted, sides::rival(&transfer, &ctx)).await;

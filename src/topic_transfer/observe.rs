@@ -18,7 +18,7 @@ pub struct Wanted<'a> {
     pub topic: &'a str,
     /// `spec.consumerGroups`.
     pub groups: Option<&'a [String]>,
-    /// Whether the target is still to get it.
+    /// Whether masters of the target may still have to get it.
     pub copying: bool,
 }
 
@@ -167,8 +167,12 @@ async fn look(broker: &str, address: &str, admin: &dyn Admin, topic: &str) -> Re
 async fn read_ahead(target: &mut Cluster, admin: &dyn Admin, topic: &str) {
     for entry in target.masters.values_mut() {
         let Ok(master) = entry else { continue };
-        match ahead::read(&master.address, admin, &|name| name == topic).await {
-            Ok(found) => master.ahead = found,
+        match ahead::read(&master.address, admin, false, &|name| name == topic).await {
+            // Those of groups that are not there are nobody's, and 5.x does not move them.
+            Ok(mut found) => {
+                found.retain(|ahead| master.groups.contains_key(&ahead.group));
+                master.ahead = found;
+            }
             Err(err) => *entry = Err(err.to_string()),
         }
     }

@@ -75,7 +75,7 @@ pub struct Master {
     pub version: Version,
     /// Of the source: the groups that subscribe to the topic or have offsets of it.
     pub consumers: BTreeSet<String>,
-    /// Of the target, while it gets the topic: who would go on beyond the end of a queue, from an earlier life of the topic.
+    /// Of the target, as long as a master of it may get the topic: who would go on beyond the end of a queue, from an earlier life of the topic.
     pub ahead: Vec<Ahead>,
     /// Of the source: what it holds of the topic, and of what is to be retried.
     pub facts: Option<Facts>,
@@ -347,7 +347,7 @@ pub fn group_differences(
 ) -> Vec<String> {
     let lost = wanted.lost_in(found).into_iter();
     // None are told as nothing at all.
-    let told = |name: &str| name == ATTRIBUTES && version.has_attributes();
+    let told = |name: &str| name == ATTRIBUTES && version.has_group_attributes();
     lost.filter(|name| found.settings.contains_key(*name) || told(name))
         .map(ToOwned::to_owned)
         .collect()

@@ -2,7 +2,7 @@
 #   CLUSTER      named | kind | minikube | docker-desktop | own-kind | own
 #   KUBE_CONTEXT the context to use, empty for the project's own cluster, which has a kubeconfig of its own
 #   WHY          the reason, for people
-# The rule: the cluster that CONTEXT names; else the current context, but only where it is one that kind, minikube or Docker Desktop made and
+# The rule: the project's own, if OWN_CLUSTER says so (tests do); the cluster that CONTEXT names; else the current context, but only where it is one that kind, minikube or Docker Desktop made and
 # its server is this machine; else a cluster of the project's own. A KUBECONFIG that happens to be exported never leads to a remote cluster.
 # shellcheck shell=bash disable=SC2034 # what it sets is for its caller
 
@@ -23,6 +23,10 @@ is_this_machine() { # host context
 choose_cluster() {
   local current host
   CLUSTER=own KUBE_CONTEXT='' WHY=''
+  if [ -n "${OWN_CLUSTER:-}" ]; then
+    WHY="OWN_CLUSTER asks for it"
+    return
+  fi
   if [ -n "${CONTEXT:-}" ]; then
     command -v kubectl >/dev/null || die "CONTEXT=$CONTEXT needs kubectl (Debian: kubernetes-client)"
     kubectl config get-contexts "$CONTEXT" >/dev/null 2>&1 ||

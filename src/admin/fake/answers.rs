@@ -320,8 +320,10 @@ impl Admin for FakeRocketMq {
         self.ask(address, codes::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, |state| {
             let broker = state.broker(address)?;
             let version = broker.release();
-            broker.store_mut().put_group(group, version);
-            Ok(())
+            if broker.store_mut().put_group(group, version) {
+                return Ok(());
+            }
+            Err(Fault::refused(1, "unsupported key"))
         })
     }
 

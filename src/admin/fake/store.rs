@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::troubles::Fault;
 use crate::admin::{
-    Attributes, ConsumeStats, ConsumedQueue, ConsumerOffsets, DataVersion, Progress, Queue, QueueOffsets,
-    SubscriptionGroup, TopicConfig, Version,
+    ATTRIBUTES, Attributes, ConsumeStats, ConsumedQueue, ConsumerOffsets, DataVersion, Progress, Queue,
+    QueueOffsets, SubscriptionGroup, TopicConfig, Version,
 };
 
 /// Attributes of topics that cannot be changed: RocketMQ 5.3.3 `TopicAttributes`.
@@ -92,8 +92,13 @@ impl Store {
         self.version.counter += 1;
     }
 
-    /// As fastjson reads it: what is not given has its default, and before 5.0.0 what is not known is dropped.
-    pub(super) fn put_group(&mut self, group: &SubscriptionGroup, version: Version) {
+    /// As fastjson reads it: what is not given has its default, and before 5.0.0 what is not known is dropped. Whether it is
+    /// taken: attributes of a group are not before there are any.
+    pub(super) fn put_group(&mut self, group: &SubscriptionGroup, version: Version) -> bool {
+        let refused = version.has_attributes() && !version.has_group_attributes();
+        if refused && group.settings.contains_key(ATTRIBUTES) {
+            return false;
+        }
         let mut defaults = json!({
             "brokerId": 0, "consumeBroadcastEnable": true, "consumeEnable": true, "consumeFromMinEnable": true,
             "notifyConsumerIdsChangedEnable": true, "retryMaxTimes": 16, "retryQueueNums": 1,
@@ -114,6 +119,7 @@ impl Store {
         let put = SubscriptionGroup::told(group.name.clone(), settings);
         self.groups.insert(group.name.clone(), put);
         self.version.counter += 1;
+        true
     }
 
     pub(super) fn delete_group(&mut self, group: &str, version: Version) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -54,7 +54,8 @@ impl Here {
         println!("the operator of {namespace} logs to {}", log.display());
         let kills = Arc::new(AtomicU32::new(0));
         let killer = std::env::var(KILL_EVERY).ok().map(|every| {
-            let every = seconds(every.parse().unwrap());
+            let every = every.parse().ok().filter(|every| *every > 0);
+            let every = seconds(every.unwrap_or_else(|| panic!("{KILL_EVERY} is a number of seconds")));
             let (process, kills) = (process.clone(), kills.clone());
             let (namespace, log) = (namespace.to_owned(), log.clone());
             tokio::spawn(async move {
@@ -91,8 +92,14 @@ impl Drop for Here {
             let kills = self.kills.load(Ordering::Relaxed);
             println!("the operator of {} was killed {kills} times", self.namespace);
         }
-        self.process.lock().unwrap().start_kill().unwrap();
+        let process = self.process.lock();
+        let _ = process.unwrap_or_else(PoisonError::into_inner).start_kill();
     }
+}
+
+/// Whether operators run here, with the rights of the tests themselves.
+pub fn is_here() -> bool {
+    std::env::var_os(OUTSIDE).is_some_and(|says| says == HERE)
 }
 
 fn spawn(namespace: &str, log: &Path) -> Child {
