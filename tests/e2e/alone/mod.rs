@@ -8,4 +8,5 @@ mod killed;
 mod killed_while_moving;
 mod killed_while_rolling;
 mod killed_while_scaling;
+mod process;
 mod restart;

@@ -234,8 +234,13 @@ impl Rocketmq {
 
     /// Runs `mqadmin` in the first master's pod.
     pub async fn mqadmin(&self, arguments: &str) -> String {
+        self.try_mqadmin(arguments).await.done()
+    }
+
+    /// The same, where that pod may be restarted meanwhile.
+    pub async fn try_mqadmin(&self, arguments: &str) -> Said {
         let script = tool("mqadmin", &format!("{arguments} -n \"$NAMESRV_ADDR\""));
-        self.exec(&self.pod_name(0, 0), &script).await.done()
+        self.exec(&self.pod_name(0, 0), &script).await
     }
 
     /// Runs the quickstart Producer in a pod of this cluster and returns the ids of the messages that were acknowledged

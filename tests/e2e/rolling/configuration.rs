@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{carried_out, lasting, pods};
+use crate::harness::cluster::text;
 use crate::harness::fixtures::{config_map, name_service};
 use crate::harness::ledger::{Ledger, Options};
 use crate::harness::rocketmq::Rocketmq;
@@ -23,9 +24,17 @@ async fn run_with(rocketmq: &Rocketmq, key: &str, value: &str) {
             seconds(600),
             async || {
                 for id in 0..2 {
-                    let address = rocketmq.broker_address(0, id).await;
-                    let said = rocketmq.mqadmin(&format!("getBrokerConfig -b {address}")).await;
+                    let pod = rocketmq.pod_name(0, id);
+                    let pod = rocketmq.space.get("Pod", &pod).await.ok_or("it is away")?;
+                    let address = format!("{}:10911", text(&pod, "/status/podIP"));
+                    let said = rocketmq
+                        .try_mqadmin(&format!("getBrokerConfig -b {address}"))
+                        .await;
+                    if !said.ok {
+                        return Err(said.all());
+                    }
                     let line = said
+                        .out
                         .lines()
                         .find(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
                     let now = line
