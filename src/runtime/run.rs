@@ -252,7 +252,8 @@ impl Operator {
             let served = self.clients.requests.list_api_group_resources(&group).await;
             let served: Result<BTreeSet<_>, _> = match served {
                 Ok(list) => Ok(list.resources.into_iter().map(|resource| resource.name).collect()),
-                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(BTreeSet::new()),
+                // Of a group that is not there at all an API server says so in plain text, without a reason.
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(BTreeSet::new()),
                 Err(error) => Err(error),
             };
             let missing = served.map(|served| {
