@@ -4,7 +4,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::machine::{Request, Side};
+use super::request::{Request, Side};
 use super::seen::{Cluster, Seen};
 use super::sides::Places;
 use crate::admin::{self, Admin, Attributes, Confirmed, ORDER_TOPICS, confirm};

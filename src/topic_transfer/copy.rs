@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::machine::{Request, Side, Transfer};
+use super::machine::Transfer;
 use super::order;
+use super::request::{Request, Side};
 use super::seen::{Cluster, differences, group_differences, merged};
 use crate::admin::{ATTRIBUTES, TopicConfig};
 use crate::api::{FirstSettings, TopicTransferStatus, TransferCause};

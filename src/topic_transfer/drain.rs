@@ -58,6 +58,22 @@ impl Transfer<'_> {
             .collect()
     }
 
+    /// In words, that all is consumed; or, if there was nobody to wait for, what goes with the topic.
+    pub(super) fn farewell(&self, memory: &TopicTransferStatus, source: &Cluster) -> String {
+        let facts = source.answering().filter_map(|(_, master)| master.facts.as_ref());
+        let queues = facts
+            .filter_map(|facts| facts.queues.get(self.topic))
+            .flat_map(BTreeMap::values);
+        let left = queues.map(|queue| queue.max.saturating_sub(queue.min).max(0));
+        let left = left.fold(0, i64::saturating_add);
+        if left == 0 || !memory.groups.is_empty() {
+            return "everything is consumed; the source forgets the topic".to_owned();
+        }
+        format!(
+            "no consumer group is waited for: the {left} messages that the source still holds go with the topic"
+        )
+    }
+
     /// Whether no message has come for long enough. The count and its time are remembered.
     pub(super) fn quiet(
         &self,

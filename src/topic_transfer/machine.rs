@@ -10,10 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::drain::{Blocked, count};
 use super::order;
+use super::request::{Request, Side};
 use super::seen::{Cluster, Seen, Unknown};
-use crate::admin::{SubscriptionGroup, TopicConfig, perm};
+use crate::admin::{TopicConfig, perm};
 use crate::api::{FirstSettings, TopicTransferStatus, TransferCause, TransferPhase};
-use crate::broker::ahead::Ahead;
 
 /// How long no message must arrive: two polls of a producer for routes, of 30 s each.
 pub const QUIET_SECONDS: i64 = 60;
@@ -40,69 +40,6 @@ pub const TRANSITIONS: [(TransferPhase, TransferPhase); 14] = {
         (Undoing, Failed),
     ]
 };
-
-/// What is told to a broker or a name server; nothing else ever is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Request {
-    /// Makes a subscription group at a master of the target.
-    PutGroup {
-        /// `brokerName`.
-        broker: String,
-        /// With these settings.
-        group: SubscriptionGroup,
-    },
-    /// Makes the topic at a master of the target.
-    PutTopic {
-        /// `brokerName`.
-        broker: String,
-        /// With these settings.
-        topic: TopicConfig,
-    },
-    /// Moves the offset of a group at a master of the target back to where the queue ends.
-    MoveBack {
-        /// `brokerName`.
-        broker: String,
-        /// Whose offset, and where to.
-        ahead: Ahead,
-    },
-    /// Changes the topic at a master of the source, where it is there.
-    ChangeTopic {
-        /// `brokerName`.
-        broker: String,
-        /// To these settings, but for attributes.
-        topic: TopicConfig,
-    },
-    /// Changes the topic's entry among the order topics of a name server, or removes it.
-    Order {
-        /// Whose name servers.
-        side: Side,
-        /// `host:port`.
-        name_server: String,
-        /// The entry.
-        entry: Option<String>,
-    },
-    /// Deletes the topic at a master of the source, if no message came since.
-    Delete {
-        /// `brokerName`.
-        broker: String,
-        /// How many messages ever came into it.
-        written: i64,
-    },
-    /// Makes a name server of the source forget the topic.
-    Forget {
-        /// `host:port`.
-        name_server: String,
-    },
-}
-
-/// One of the two clusters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Where the topic is.
-    Source,
-    /// Where it goes.
-    Target,
-}
 
 /// A transfer.
 #[derive(Clone, Copy, Debug)]
@@ -409,7 +346,7 @@ impl Transfer<'_> {
         let mut memory = with_newcomers(memory, source);
         match self.settled(&mut memory, source, target) {
             Ok(()) => {
-                let words = source.unclaimed(self.topic, &memory);
+                let words = self.farewell(&memory, source);
                 to(memory, TransferPhase::Removing, words)
             }
             Err(Blocked::Open) => to(

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::machine::{Decision, Request, TRANSITIONS, Transfer, step};
+use super::machine::{Decision, TRANSITIONS, Transfer, step};
+use super::request::Request;
 use super::seen::{Cluster, Master, NameServer, Seen, Told};
 use crate::admin::{
     ConsumerOffsets, QueueData, QueueOffsets, Route, RoutedBroker, RuntimeInfo, SubscriptionGroup,

@@ -7,6 +7,7 @@ pub mod copy;
 pub mod machine;
 pub mod observe;
 pub mod order;
+pub mod request;
 pub mod seen;
 pub mod sides;
 pub mod status;

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::machine::{Request, TRANSITIONS};
+use super::machine::TRANSITIONS;
 use super::machine_tests::{Broker, START, TIMEOUT, TOPIC, World, at};
+use super::request::Request;
 use crate::admin::{TopicConfig, perm};
 use crate::api::{FirstSettings, TransferCause, TransferPhase, UnderWay};
 

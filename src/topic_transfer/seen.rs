@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admin::{ATTRIBUTES, Route, SubscriptionGroup, TopicConfig, Version, perm};
-use crate::api::TopicTransferStatus;
 use crate::broker::ahead::Ahead;
 use crate::broker::backlog::{Facts, HALF_GROUP, HALF_TOPIC, REVIVE_GROUP, REVIVE_TOPIC};
 
@@ -183,23 +182,6 @@ impl Cluster {
     pub fn consumers(&self) -> BTreeSet<String> {
         let all = self.answering().flat_map(|(_, master)| &master.consumers);
         all.filter(|group| self.group(group).is_some()).cloned().collect()
-    }
-
-    /// In words, that all is consumed; or, if there was nobody to wait for, what goes with the topic.
-    #[must_use]
-    pub fn unclaimed(&self, topic: &str, memory: &TopicTransferStatus) -> String {
-        let facts = self.answering().filter_map(|(_, master)| master.facts.as_ref());
-        let queues = facts
-            .filter_map(|facts| facts.queues.get(topic))
-            .flat_map(BTreeMap::values);
-        let held = queues.map(|queue| queue.max.saturating_sub(queue.min).max(0));
-        let held = held.fold(0, i64::saturating_add);
-        if held == 0 || !memory.groups.is_empty() {
-            return "everything is consumed; the source forgets the topic".to_owned();
-        }
-        format!(
-            "no consumer group is waited for: the {held} messages that the source still holds go with the topic"
-        )
     }
 
     /// The groups that are waited for: those that consume, but for those whose clients are broadcast to.

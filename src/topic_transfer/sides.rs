@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use super::machine::Side;
+use super::request::Side;
 use super::seen::Unknown;
 use crate::admin::Admin;
 use crate::api::{TopicTransfer, TopicTransferSpec};

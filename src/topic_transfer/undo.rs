@@ -1,6 +1,7 @@
 //! The ways in which a transfer ends before its time, and how the source gets its settings back.
 
-use super::machine::{BOUND_SECONDS, Decision, Request, Transfer, ask, fails, to, wait};
+use super::machine::{BOUND_SECONDS, Decision, Transfer, ask, fails, to, wait};
+use super::request::Request;
 use super::seen::Cluster;
 use crate::admin::TopicConfig;
 use crate::api::{TopicTransferStatus, TransferCause, TransferPhase};

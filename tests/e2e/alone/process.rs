@@ -1,7 +1,6 @@
 //! The process itself: it waits for what it needs, says so, and stops in order.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -17,18 +16,13 @@ async fn it_waits_for_the_definitions_logs_json_and_gives_the_lease_back_when_it
         operator::purge(&["--delete-crds-and-all-clusters"]).await;
         let space = stage.namespace().await;
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.log", space.name));
-        let out = std::fs::File::create(&log).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_rocketmq-operator"))
-            .args(["run", "--log-format", "json", "--http-address", "127.0.0.1:0"])
-            .args(["--watch-namespace", &space.name, "--lease-namespace", &space.name])
-            .args(["--identity", "this-one"])
-            .env("KUBECONFIG", kubeconfig())
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let flags = [
+            ["--log-format", "json"],
+            ["--watch-namespace", &space.name],
+            ["--lease-namespace", &space.name],
+            ["--identity", "this-one"],
+        ];
+        let mut process = operator::process(&kubeconfig(), &log, flags.as_flattened());
         let says = async |words: &str| {
             let what = format!("it says {words:?}");
             wait_for(&what, seconds(60), async || {

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,10 +12,10 @@ use axum::response::Response;
 use kube::Client;
 use kube::client::Body;
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::{Mutex, watch};
 
-use super::operator::USER;
+use super::operator::{self, USER};
 
 /// The door. It stands open until it is told when to close.
 pub struct Gate {
@@ -102,27 +101,8 @@ impl Gate {
         });
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
         let log = self.directory.path().join(format!("{namespace}.log"));
-        let out = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_rocketmq-operator"))
-            .args([
-                "run",
-                "--leader-election=false",
-                "--http-address=127.0.0.1:0",
-                "--watch-namespace",
-                namespace,
-            ])
-            .env("KUBECONFIG", &kubeconfig)
-            .env_remove("POD_NAME")
-            .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
-            .stderr(out)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let flags = ["--leader-election=false", "--watch-namespace", namespace];
+        let child = operator::process(&kubeconfig, &log, &flags);
         Operator { child, log }
     }
 }

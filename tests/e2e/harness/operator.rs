@@ -47,7 +47,7 @@ pub struct Here {
 impl Here {
     /// Starts it, with the rights of the tests themselves.
     pub fn start(namespace: &str) -> Option<Self> {
-        (std::env::var_os(OUTSIDE)? == HERE).then_some(())?;
+        is_here().then_some(())?;
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{namespace}.log"));
         std::fs::File::create(&log).unwrap();
         let process = Arc::new(Mutex::new(spawn(namespace, &log)));
@@ -103,11 +103,24 @@ pub fn is_here() -> bool {
 }
 
 fn spawn(namespace: &str, log: &Path) -> Child {
-    let out = std::fs::OpenOptions::new().append(true).open(log).unwrap();
+    process(
+        &kubeconfig(),
+        log,
+        &["--leader-election=false", "--watch-namespace", namespace],
+    )
+}
+
+/// An operator of this build on this machine, which logs to the end of a file and is killed when it is dropped.
+pub fn process(kubeconfig: &Path, log: &Path, flags: &[&str]) -> Child {
+    let out = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .unwrap();
     Command::new(env!("CARGO_BIN_EXE_rocketmq-operator"))
-        .args(["run", "--leader-election=false", "--http-address=127.0.0.1:0"])
-        .args(["--watch-namespace", namespace])
-        .env("KUBECONFIG", kubeconfig())
+        .args(["run", "--http-address=127.0.0.1:0"])
+        .args(flags)
+        .env("KUBECONFIG", kubeconfig)
         .env_remove("POD_NAME")
         .stdin(Stdio::null())
         .stdout(out.try_clone().unwrap())
@@ -140,10 +153,10 @@ pub async fn shared() -> RwLockReadGuard<'static, bool> {
 /// The operator for one story alone. Whatever the story does with it, the next one finds it installed again.
 pub async fn whole() -> RwLockWriteGuard<'static, bool> {
     let mut installed = OPERATOR.write().await;
-    if std::env::var_os(OUTSIDE).is_none_or(|says| says != HERE) {
-        install().await;
-    } else {
+    if is_here() {
         leave_the_stage().await;
+    } else {
+        install().await;
     }
     *installed = false;
     installed
@@ -212,7 +225,7 @@ pub async fn scale(cluster: &Cluster, replicas: u32) {
 
 /// No operator acts, as far as this run installed one.
 pub async fn away(cluster: &Cluster) {
-    if std::env::var_os(OUTSIDE).is_none_or(|says| says != HERE) {
+    if !is_here() {
         stop(cluster).await;
     }
 }
