@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::cluster::{condition, conditions, text};
+use crate::harness::cluster::{condition, conditions, run, text};
 use crate::harness::fixtures::{Fixture, Image, NEWEST, broker, name_service};
 use crate::harness::ledger::{Ledger, Options};
 use crate::harness::rocketmq::Rocketmq;
@@ -269,9 +269,20 @@ async fn a_broker_that_hangs_while_it_is_drained_is_waited_for_and_a_topic_witho
         })
         .await;
         frozen.thaw();
-        space
-            .wait_for_condition("TopicTransfer", "move", "Complete", "True", MOVES)
-            .await;
+        // As the docs tell users to.
+        let wait = ["wait", "--for=condition=Complete", "topictransfer/move"];
+        let wait = [&["-n", &space.name, "--timeout=420s"], &wait[..]].concat();
+        run("kubectl", &wait, "", MOVES).await.done();
+        let listed = space.kubectl(&["get", "topictransfers"]).await.done();
+        println!("{listed}");
+        for words in ["Succeeded", "parcels", "orders", "stock"] {
+            assert!(listed.contains(words), "{words} is not in {listed}");
+        }
+        let reasons = ["get", "events", "-o", "jsonpath={.items[*].reason}"];
+        let told = space.kubectl(&reasons).await.done();
+        for phase in ["Copying", "Fencing", "Draining", "Removing", "Succeeded"] {
+            assert!(told.contains(phase), "no event tells of {phase}: {told}");
+        }
         is_gone_from(&orders, "parcels").await;
         assert!(settings(&stock, "parcels", &[]).await[0].is_some());
     })
