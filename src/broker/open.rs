@@ -148,7 +148,8 @@ fn lacking_topics(from: &Topics, to: &Topics, cluster: &str, broker: &str) -> Ve
 }
 
 /// Makes on the broker at `address`, if it is the master of `broker_name`, what it lacks: as much as the budget of one
-/// reconcile allows. One that is refused does not keep the others back; the first refusal is told.
+/// reconcile allows. One that is refused does not keep others of its kind back; the first refusal is told. No topic is made
+/// before every group is there: a consumer that finds a topic makes its group, with defaults, by its heartbeat.
 pub async fn fill(
     admin: &dyn Admin,
     address: &str,
@@ -159,10 +160,10 @@ pub async fn fill(
     let until = Instant::now() + BUDGET;
     let groups = missing.groups.iter();
     let groups = groups.map(|group| broker.put_subscription_group(group).boxed());
-    let refused = in_time(groups.collect(), until).await;
+    in_time(groups.collect(), until).await?;
     let topics = missing.topics.iter();
     let topics = topics.map(|topic| broker.put_topic(topic, Attributes::Create).boxed());
-    refused.and(in_time(topics.collect(), until).await)
+    in_time(topics.collect(), until).await
 }
 
 /// Carries out what can be begun until then, a few at a time; the first refusal, if there was one.

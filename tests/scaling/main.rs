@@ -188,6 +188,17 @@ async fn a_group_is_opened_the_same_if_the_operator_is_killed_at_any_request_or_
         resize(&world, 2);
         for _ in 0..40 {
             let failed = world.reconcile_all().await.is_err();
+            let new = world
+                .find::<Pod>("mq/orders-1-master-0")
+                .and_then(|pod| pod.status?.pod_ip);
+            let new = new.and_then(|ip| world.rocketmq.broker_at(&format!("{ip}:10911")));
+            let topics_first = new.is_some_and(|new| {
+                new.topics().contains_key("payments") && !new.groups().contains_key("billing")
+            });
+            assert!(
+                !topics_first,
+                "a consumer would make its group with defaults: {moment:?} {nth}"
+            );
             if world.api.has_crashed() {
                 world.api.heal();
             }

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod go_operator;
 pub mod ledger;
 pub mod lives;
+pub mod mqadmin;
 pub mod node;
 pub mod operator;
 pub mod rocketmq;

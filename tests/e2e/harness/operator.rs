@@ -143,6 +143,7 @@ pub async fn shared() -> RwLockReadGuard<'static, bool> {
             if std::env::var_os(OUTSIDE).is_none() {
                 install().await;
             } else {
+                define().await;
                 leave_the_stage().await;
             }
             *installed = true;
@@ -154,12 +155,20 @@ pub async fn shared() -> RwLockReadGuard<'static, bool> {
 pub async fn whole() -> RwLockWriteGuard<'static, bool> {
     let mut installed = OPERATOR.write().await;
     if is_here() {
+        define().await;
         leave_the_stage().await;
     } else {
         install().await;
     }
     *installed = false;
     installed
+}
+
+/// Makes the definitions as the installation does: an operator that runs elsewhere has only to find them.
+async fn define() {
+    kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "crds"])
+        .await
+        .done();
 }
 
 /// Stops an installed operator: two would undo each other's work.

@@ -210,8 +210,7 @@ impl Rocketmq {
 
     /// Runs a script by `sh` in a pod of this cluster.
     pub async fn exec(&self, pod: &str, script: &str) -> Said {
-        let args = ["-n", &self.space.name, "exec", pod, "--", "sh", "-c", script];
-        run("kubectl", &args, "", START).await
+        run_in(&self.space, pod, script).await
     }
 
     /// `mqadmin clusterList`, asked in the first master's pod.
@@ -325,8 +324,14 @@ impl Rocketmq {
     }
 }
 
+/// Runs a script by `sh` in a pod of a namespace.
+pub async fn run_in(space: &Space, pod: &str, script: &str) -> Said {
+    let args = ["-n", &space.name, "exec", pod, "--", "sh", "-c", script];
+    run("kubectl", &args, "", START).await
+}
+
 /// A RocketMQ tool, in any image that sets `ROCKETMQ_HOME`.
-fn tool(program: &str, arguments: &str) -> String {
+pub fn tool(program: &str, arguments: &str) -> String {
     format!("cd \"$ROCKETMQ_HOME/bin\" && JAVA_OPT={QUICK_JVM} sh ./{program} {arguments}")
 }
 

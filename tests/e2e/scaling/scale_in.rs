@@ -161,6 +161,13 @@ async fn an_abandoned_consumer_group_holds_a_group_until_it_is_to_be_ignored() {
         let broker = rocketmq.broker().await;
         let said = condition(broker.as_ref(), "Progressing").message;
         assert!(said.contains("deserted"), "{}", conditions(broker.as_ref()));
+        let blockers = leaving(&rocketmq).await["blockers"].to_string();
+        let aged = blockers.split("group deserted on topic ledger-0: ").nth(1);
+        let aged = aged.and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        assert!(
+            aged.contains(" messages, last commit ") && aged.ends_with(" min ago"),
+            "{blockers}"
+        );
         assert_eq!(groups(&rocketmq).await, [0, 1]);
 
         rocketmq
