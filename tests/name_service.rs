@@ -10,6 +10,7 @@ mod support;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
+use rocketmq_operator::admin::ORDER_TOPICS;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::{Value, json};
 use support::fixtures::{broker, name_service};
@@ -465,4 +466,24 @@ async fn changed_volume_claims_are_told_and_nothing_is_half_done() {
     world.settle().await;
     assert_ne!(uids(&world)["names-0"], before["names-0"]);
     says(&world, "Progressing=False Steady");
+}
+
+#[tokio::test]
+async fn the_only_one_without_a_volume_is_not_restarted_while_it_keeps_order_topics() {
+    let mut world = serving(name_service("names")).await;
+    let before = uid(&world, "names-0");
+    world.rocketmq.kv(
+        &address(&world, "names-0"),
+        ORDER_TOPICS,
+        "payments",
+        "orders-0:4",
+    );
+    change_image(&world, NEWER);
+    world.settle().await;
+    assert_eq!(uid(&world, "names-0"), before);
+    says(&world, "TopicsWouldBeLost: names-0 keeps 1 order topics");
+    scale(&world, 2);
+    world.settle().await;
+    assert_ne!(uid(&world, "names-0"), before);
+    assert_eq!(order_topics(&world, "names-0").await, ["payments"]);
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rocketmq_operator::admin::TopicConfig;
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
+use support::api::Failure;
 use support::rolling::{address, brokers, edit, lasting, roll, says, serving, time_passes};
 use support::world::World;
 
@@ -273,4 +274,139 @@ async fn an_operator_killed_after_any_write_of_a_roll_ends_it_all_the_same() {
             calm.get::<StatefulSet>("mq/orders-0-master").spec
         );
     }
+}
+
+#[tokio::test]
+async fn another_address_to_announce_reaches_every_broker_one_by_one() {
+    let mut world = serving(lasting().groups(2)).await;
+    edit(&world, &json!({"spec": {"advertisedAddress": "PodIP"}}));
+    assert_eq!(roll(&mut world).await, ["orders-0-master-0", "orders-1-master-0"]);
+}
+
+#[tokio::test]
+async fn nothing_restarts_while_no_name_server_is_known() {
+    let mut world = serving(lasting().groups(2)).await;
+    let before = brokers(&world);
+    edit(
+        &world,
+        &json!({"spec": {"nameService": "nemas", "brokerImage": "apache/rocketmq:5.5.1"}}),
+    );
+    world.settle().await;
+    assert_eq!(brokers(&world), before);
+    edit(&world, &json!({"spec": {"nameService": "names"}}));
+    assert_eq!(roll(&mut world).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_set_that_the_api_server_does_not_take_is_told_and_nothing_is_done_for_it() {
+    let mut world = serving(lasting().groups(2)).await;
+    for group in 0..2 {
+        let master = address(&world, &format!("orders-{group}-master-0"));
+        world
+            .rocketmq
+            .becomes(&master, |broker| broker.topic(TopicConfig::new("payments", 4)));
+    }
+    world.rocketmq.register_all();
+    let before = brokers(&world);
+    world
+        .api
+        .fail_always("apply StatefulSet mq/orders-0-master", Failure::Forbidden);
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
+    for _ in 0..10 {
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+        let master = world.rocketmq.broker_at(&address(&world, "orders-0-master-0"));
+        assert_eq!(master.unwrap().whole_config().broker_permission(), Some(6));
+    }
+    says(
+        &world,
+        "Degraded=True TemplateRefused: the API server does not take",
+    );
+    assert_eq!(brokers(&world), before);
+    world.api.heal();
+    for _ in 0..30 {
+        time_passes(&world, "mq/orders");
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+    }
+    assert!(
+        brokers(&world)
+            .values()
+            .all(|uid| !before.values().any(|old| old == uid))
+    );
+}
+
+/// The brokers whose pods are ready.
+fn ready(world: &World) -> Vec<String> {
+    let is_ready = |name: &String| {
+        let pod = world.get::<Pod>(&format!("mq/{name}"));
+        let conditions = pod
+            .status
+            .and_then(|status| status.conditions)
+            .unwrap_or_default();
+        conditions
+            .iter()
+            .any(|one| one.type_ == "Ready" && one.status == "True")
+    };
+    brokers(world).into_keys().filter(is_ready).collect()
+}
+
+#[tokio::test]
+async fn a_replica_that_is_too_many_does_not_stop_while_another_is_restarted() {
+    const TOO_MANY: &str = "orders-0-replica-2-0";
+    let mut world = serving(lasting().replicas(2)).await;
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
+    let (mut lowered, mut stopped) = (false, false);
+    for _ in 0..60 {
+        let before = ready(&world);
+        world.reconcile_all().await.unwrap();
+        let now = brokers(&world);
+        if !lowered && !now.contains_key("orders-0-replica-1-0") {
+            edit(&world, &json!({"spec": {"replicaPerGroup": 1}}));
+            lowered = true;
+        } else if lowered && !stopped && !now.contains_key(TOO_MANY) {
+            assert_eq!(before.len(), 3, "it stopped while only {before:?} served");
+            stopped = true;
+        }
+        world.kubelet.step();
+    }
+    assert!(stopped && world.ready::<Broker>("mq/orders"));
+    assert_eq!(ready(&world), ["orders-0-master-0", "orders-0-replica-1-0"]);
+}
+
+#[tokio::test]
+async fn claims_that_differ_are_held_though_the_pod_is_away_for_a_while() {
+    let mut world = serving(lasting()).await;
+    let before = world.get::<StatefulSet>("mq/orders-0-master").metadata.uid;
+    let claims = world.get::<Broker>("mq/orders").spec.volume_claim_templates;
+    let mut other = json!(claims.clone().unwrap());
+    other[0]["metadata"]["name"] = json!("other-storage");
+    edit(&world, &json!({"spec": {"volumeClaimTemplates": other}}));
+    world.settle().await;
+    world.delete::<Pod>("mq/orders-0-master-0");
+    world.settle().await;
+    world.kubelet.crashes("orders-0-master-0");
+    world.settle().await;
+    assert_eq!(
+        world.get::<StatefulSet>("mq/orders-0-master").metadata.uid,
+        before
+    );
+    world.kubelet.heal();
+    edit(&world, &json!({"spec": {"volumeClaimTemplates": claims}}));
+    world.settle().await;
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn a_list_of_name_servers_of_which_none_answers_reaches_no_running_broker() {
+    let mut world = serving(lasting()).await;
+    let list = "names-0.names-headless.mq.svc:9876";
+    edit(&world, &json!({"spec": {"nameServers": "typo.mq.svc:9876"}}));
+    world.settle().await;
+    let master = world
+        .rocketmq
+        .broker_at(&address(&world, "orders-0-master-0"))
+        .unwrap();
+    assert_eq!(master.whole_config().get("namesrvAddr"), Some(list));
+    says(&world, "typo.mq.svc:9876");
 }

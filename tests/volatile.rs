@@ -180,6 +180,87 @@ async fn its_user_can_accept_the_loss_and_its_topics_come_back_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_loss_is_accepted_of_one_pod_and_not_of_those_that_come_after_it() {
+    let accept = json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": MASTER}}});
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 4);
+    edit(&world, &other_image());
+    edit(&world, &accept);
+    assert_eq!(goes_on(&mut world, 20).await, [MASTER]);
+    has_payments(&world, &[MASTER], 4);
+    edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.2"}}));
+    assert_eq!(goes_on(&mut world, 12).await, Vec::<String>::new());
+    says(
+        &world,
+        "it was accepted of an earlier pod: take the annotation away, then set it again",
+    );
+    edit(
+        &world,
+        &json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": null}}}),
+    );
+    goes_on(&mut world, 1).await;
+    edit(&world, &accept);
+    assert_eq!(goes_on(&mut world, 20).await, [MASTER]);
+}
+
+#[tokio::test]
+async fn one_that_does_not_serve_for_now_is_not_replaced_with_its_messages() {
+    for crashes in [true, false] {
+        let mut world = serving(broker("orders")).await;
+        has_payments(&world, &[MASTER], 4);
+        if crashes {
+            world.kubelet.crashes(MASTER);
+        } else {
+            world.kubelet.hold(MASTER);
+        }
+        world.settle().await;
+        edit(&world, &other_image());
+        assert_eq!(
+            goes_on(&mut world, 12).await,
+            Vec::<String>::new(),
+            "crashes: {crashes}"
+        );
+        says(&world, "Degraded=True StoreWouldBeLost");
+        let accept = json!({"metadata": {"annotations": {"rocketmq.apache.org/accept-loss": MASTER}}});
+        edit(&world, &accept);
+        world.kubelet.heal();
+        assert_eq!(goes_on(&mut world, 20).await, [MASTER], "crashes: {crashes}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_never_served_holds_nothing_and_is_replaced_at_once() {
+    let mut world = World::default();
+    world.apply::<rocketmq_operator::api::NameService>(support::fixtures::name_service("names"));
+    world.kubelet.crashes(MASTER);
+    world.apply::<Broker>(broker("orders"));
+    world.settle().await;
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 4).await, [MASTER]);
+}
+
+#[tokio::test]
+async fn a_disk_that_the_spec_moves_it_away_from_counts_as_lost_with_its_pod() {
+    let on = |node: &str| json!({"kubernetes.io/hostname": node});
+    let moves = [
+        json!({"spec": {"nodeSelector": on("node-2")}}),
+        json!({"spec": {"hostPath": "/elsewhere"}}),
+    ];
+    for change in moves {
+        let pinned = |spec: &mut rocketmq_operator::api::BrokerSpec| {
+            spec.node_selector = serde_json::from_value(on("node-1")).unwrap();
+        };
+        let mut world = serving(broker("orders").host_path("/data").with(pinned)).await;
+        has_payments(&world, &[MASTER], 4);
+        edit(&world, &change);
+        assert_eq!(goes_on(&mut world, 12).await, Vec::<String>::new(), "{change}");
+        says(&world, "Degraded=True StoreWouldBeLost: 6 messages would be lost");
+        has_payments(&world, &[MASTER], 10);
+        assert_eq!(goes_on(&mut world, 60).await, [MASTER], "{change}");
+    }
+}
+
+#[tokio::test]
 async fn its_replicas_are_emptied_after_it() {
     let mut world = serving(broker("orders").replicas(1)).await;
     has_payments(&world, &[MASTER], 10);

@@ -115,6 +115,55 @@ async fn a_larger_size_reaches_every_volume_of_brokers_and_restarts_none() {
 }
 
 #[tokio::test]
+async fn a_larger_size_restarts_nothing_after_a_change_that_was_taken_live() {
+    let mut world = serving(GROWING).await;
+    let pods = uids(&world);
+    world.edit::<Broker>(
+        "mq/orders",
+        &json!({"spec": {"config": {"fileReservedTime": "48"}}}),
+    );
+    world.settle().await;
+    assert_eq!(uids(&world), pods, "the key is not live");
+    size::<Broker>(&world, "mq/orders", "8Gi");
+    world.settle().await;
+    assert_eq!(uids(&world), pods);
+    assert_eq!(template(&world, "orders-0-master"), "8Gi");
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
+async fn a_volume_that_cannot_grow_keeps_no_master_read_only() {
+    let mut world = World::default();
+    world.apply::<NameService>(names("rocketmq-storage"));
+    world.apply::<Broker>(broker("orders").groups(2).storage_class("rocketmq-storage"));
+    world.settle().await;
+    for group in 0..2 {
+        let master = support::rolling::address(&world, &format!("orders-{group}-master-0"));
+        let topic = rocketmq_operator::admin::TopicConfig::new("payments", 4);
+        world.rocketmq.becomes(&master, |broker| broker.topic(topic));
+    }
+    world.rocketmq.register_all();
+    let pods = uids(&world);
+    size::<Broker>(&world, "mq/orders", "8Gi");
+    world.edit::<Broker>(
+        "mq/orders",
+        &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}),
+    );
+    for _ in 0..10 {
+        support::rolling::time_passes(&world, "mq/orders");
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+    }
+    says::<Broker>(&world, "mq/orders", "Degraded=True VolumeNotGrown");
+    assert_eq!(uids(&world), pods);
+    let master = world
+        .rocketmq
+        .broker_at(&support::rolling::address(&world, "orders-0-master-0"))
+        .unwrap();
+    assert_eq!(master.whole_config().broker_permission(), Some(6));
+}
+
+#[tokio::test]
 async fn a_larger_size_reaches_every_volume_of_name_servers_and_restarts_none() {
     let mut world = serving(GROWING).await;
     let pods = uids(&world);

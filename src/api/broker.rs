@@ -19,7 +19,7 @@ use super::fields::{
     AdvertisedAddress, ClaimRetention, ClusterMode, ImagePullPolicy, ReplicationMode, ScaleIn, StorageMode,
 };
 use super::lenient::{self, blank_is_none, null_is_default};
-use super::rollout::RolloutStatus;
+use super::rollout::{AcceptedLoss, RolloutStatus};
 use super::rules;
 use super::scale_in::ScaleInStatus;
 use super::schema::{brief, broker_spec, no_nulls, short_claim_names};
@@ -395,6 +395,11 @@ pub struct BrokerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = brief)]
     pub rollout: Option<RolloutStatus>,
+
+    /// The pod whose messages annotation `rocketmq.apache.org/accept-loss` gives up. It holds for this very pod only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = brief)]
+    pub accepted_loss: Option<AcceptedLoss>,
 }
 
 impl<'de> Deserialize<'de> for BrokerStatus {

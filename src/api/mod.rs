@@ -36,7 +36,7 @@ pub use fields::{
     ScaleIn, ScaleInPolicy, StorageMode,
 };
 pub use name_service::{NameService, NameServiceSpec, NameServiceStatus};
-pub use rollout::RolloutStatus;
+pub use rollout::{AcceptedLoss, RolloutStatus};
 pub use scale_in::{ScaleInPhase, ScaleInStatus};
 pub use topic_transfer::{TRANSFER_TIMEOUT_SECONDS, TopicTransfer, TopicTransferSpec, TopicTransferStatus};
 pub use transfer_memory::{FirstSettings, GroupLag, TransferCause, TransferPhase, UnderWay};

@@ -28,6 +28,18 @@ pub struct RolloutStatus {
     pub clean_since: Option<Time>,
 }
 
+/// A pod whose messages are given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedLoss {
+    /// Its name.
+    #[serde(default)]
+    pub pod: String,
+    /// Its UID.
+    #[serde(default)]
+    pub uid: String,
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_false(value: &bool) -> bool {
     !value

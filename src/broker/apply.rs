@@ -24,7 +24,7 @@ use crate::admin::{self, Admin, confirm};
 use crate::api::ScaleInPhase;
 use crate::context::{self, Context};
 use crate::error::{Class, Error};
-use crate::k8s::apply::{Hand, remove};
+use crate::k8s::apply::{Hand, refusal, remove};
 use crate::k8s::labels::ADVERTISED;
 use crate::workload::grow::{self, Grown};
 use crate::workload::set::{self, Verdict};
@@ -70,8 +70,13 @@ pub(super) async fn apply(
         hand.ensure(note, map).await?;
     }
     let mut growth = None;
+    let mut refused = Vec::new();
     for set in &plan.sets {
-        write_set(&mut hand, valid, (set, &plan.roll), ctx, &mut growth).await?;
+        match write_set(&mut hand, valid, (set, &plan.roll), ctx, &mut growth).await {
+            // The user is told, and the other brokers are looked after.
+            Err(err) if err.class() == Class::Invalid => refused.push(err.to_string()),
+            other => other?,
+        }
     }
     for pod in &plan.replace {
         replace::broken_pod(ctx, pod).await?;
@@ -82,7 +87,7 @@ pub(super) async fn apply(
     for group in &plan.forget {
         remove::<ConfigMap>(ctx, &valid.target, &tables::name(valid, *group)).await?;
     }
-    let mut refused = told(valid, plan, admin).await;
+    refused.extend(told(valid, plan, admin).await);
     if let Some(refill) = &plan.refill {
         let said = refilled(valid, refill, admin).await;
         refused.extend(said.err().map(|err| err.to_string()));
@@ -96,6 +101,19 @@ pub(super) async fn apply(
         refused,
         growth,
     })
+}
+
+/// What the API server says to the StatefulSet that is written next, where it does not take it: asked before anything is done for
+/// the restart of its pod.
+pub(super) async fn refused(
+    valid: &Valid,
+    set: Option<SetPlan>,
+    ctx: &Context,
+) -> Result<Option<String>, Error> {
+    match set.filter(|_| !valid.switches.paused) {
+        Some(set) => refusal(ctx, &set.desired.set).await,
+        None => Ok(None),
+    }
 }
 
 /// What is done for the group that leaves beside stopping its brokers. The inner error is what RocketMQ says to it.
@@ -292,7 +310,7 @@ async fn write_set(
         Verdict::Pending if !its_turn => {}
         Verdict::Recreate => {
             if let Some(live) = live {
-                replace::set(ctx, &live).await?;
+                replace::set(ctx, &live, valid.told.is_some()).await?;
             }
         }
         Verdict::Create | Verdict::Keep | Verdict::Replace | Verdict::Pending => {

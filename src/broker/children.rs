@@ -275,6 +275,9 @@ pub fn broker_set(
         (CONTENT, noted.contents.as_deref()),
         (CONTENT_HASH, noted.mark.as_deref()),
     ]);
+    // The same once more for the time in which the set is made anew around its pod.
+    let mut metadata = valid.target.meta(&config_name, labels);
+    metadata.annotations = Some(remembered.clone());
     set.metadata
         .annotations
         .get_or_insert_default()
@@ -282,7 +285,7 @@ pub fn broker_set(
     BrokerSet {
         set,
         config: ConfigMap {
-            metadata: valid.target.meta(&config_name, labels),
+            metadata,
             data: Some(parts),
             ..ConfigMap::default()
         },

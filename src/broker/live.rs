@@ -5,8 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::ResourceExt;
-
 use super::config::{LIVE_DEFAULTS, UserConfig};
 use super::live_keys::{self, LiveKey};
 use super::observe::{Facts, Observed, Seen};
@@ -72,10 +70,7 @@ fn named(user: &UserConfig) -> impl Iterator<Item = (&str, &str)> {
 /// The keys that the user of a broker set, as its StatefulSet remembers, has taken away, and that it still runs with.
 #[must_use]
 pub fn removed(user: &UserConfig, seen: &Seen) -> Vec<&'static LiveKey> {
-    let noted = seen
-        .set
-        .as_deref()
-        .and_then(|set| set.annotations().get(LIVE_KEYS));
+    let noted = seen.noted().and_then(|noted| noted.get(LIVE_KEYS));
     let noted = noted.iter().flat_map(|noted| noted.split(','));
     let runs_with = |key: &LiveKey| {
         let told = seen.facts.as_ref().map(|facts| facts.config.get(key.name));
@@ -131,10 +126,12 @@ pub struct Push {
 /// What has to be told to brokers that run, so that each runs with its part of `live` and with `list`.
 #[must_use]
 pub fn pushes(observed: &Observed, live: &Live, list: &str) -> Vec<Push> {
+    // A list of which nobody answers is rather wrong: those of the old one would forget every broker.
+    let answers = observed.views.iter().any(|view| view.lists.is_ok());
     let push = |seen: &Seen| {
         let facts = seen.facts.as_ref()?;
         let mut changes = differing(facts, live.get(&seen.member)?);
-        if facts.misses(list) && facts.takes_name_servers_live() {
+        if answers && facts.misses(list) && facts.takes_name_servers_live() {
             changes.insert(NAME_SERVERS.to_owned(), list.to_owned());
         }
         (!changes.is_empty()).then(|| Push {

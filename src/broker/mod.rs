@@ -16,6 +16,7 @@ pub mod name_servers;
 pub mod observe;
 pub mod open;
 pub mod order_topics;
+pub mod place;
 pub mod plan;
 pub mod retire;
 pub mod roll;
@@ -35,7 +36,7 @@ use kube::runtime::controller::Action;
 pub use crate::properties;
 
 use self::config::UserConfig;
-use self::plan::Asked;
+use self::plan::{Asked, Next};
 use self::roll::{Roll, Topics};
 use self::status::{Done, Reconciled};
 use self::valid::{Rejected, Valid};
@@ -78,7 +79,11 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
         Some(master) => roll::read(&valid, &observed, master, (&ctx, &*admin)).await?,
         None => Ok(Topics::default()),
     };
-    let plan = plan::plan(&asked, &observed, &topics, &now());
+    let next = Next {
+        refused: apply::refused(&valid, plan::next_set(&asked, &observed), &ctx).await?,
+        topics,
+    };
+    let plan = plan::plan(&asked, &observed, &next, &now());
     let seen = Reconciled {
         user: &user,
         no_name_servers: name_servers.as_ref().err(),
@@ -110,8 +115,9 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
             .scale_in
             .as_ref()
             .is_some_and(|leaving| leaving.phase == ScaleInPhase::Draining);
-    // A drain asks for every topic, and lasts as long as consumers need.
-    Ok(cadence::next(&*broker, serving || drains))
+    // A drain asks for every topic, and lasts as long as consumers need. What is noted is acted on at once.
+    let noted = status.accepted_loss != valid.accepted_loss;
+    Ok(cadence::next(&*broker, (serving || drains) && !noted))
 }
 
 async fn read_config(valid: &Valid, ctx: &Context) -> Result<Result<UserConfig, Rejected>, Error> {

@@ -18,7 +18,7 @@ use super::tables;
 use super::valid::{Member, Valid};
 use crate::admin::{Admin, BrokerConfig, ClusterInfo, RuntimeInfo, Version, perm};
 use crate::context::{self, Context};
-use crate::k8s::labels::{self, LIVE_HASH, NAME_SERVERS};
+use crate::k8s::labels::{self, CONFIG_HASH, LIVE_HASH, Labels, NAME_SERVERS};
 use crate::k8s::{pod, service};
 
 /// Everything a plan is made from.
@@ -55,6 +55,8 @@ pub struct Seen {
     pub service_ip: Option<String>,
     /// Whether a Service or a configuration of its own is there.
     pub has_belongings: bool,
+    /// The annotations of its configuration: what its StatefulSet remembers, too.
+    pub config_notes: Option<Labels>,
     /// What it says when asked; nothing where it could not be asked.
     pub answer: Answer,
     /// What it said of itself, if it serves.
@@ -85,6 +87,17 @@ impl Facts {
         self.runtime
             .release()
             .is_some_and(Version::takes_name_servers_live)
+    }
+
+    /// The address that it tells name servers, as it says.
+    #[must_use]
+    pub fn announced(&self, ports: Ports) -> Option<String> {
+        let host = self
+            .config
+            .get("brokerIP1")
+            .map(str::trim)
+            .filter(|host| !host.is_empty())?;
+        Some(format!("{host}:{}", ports.main))
     }
 
     /// Whether it announces its topics as read-only, if that is known.
@@ -220,6 +233,7 @@ async fn seen(
         pod,
         service_ip,
         has_belongings: service.is_some() || config.is_some(),
+        config_notes: config.and_then(|map| map.metadata.annotations.clone()),
         answer,
         facts,
     }
@@ -280,6 +294,19 @@ impl Seen {
         ports(self.pod.as_deref(), user)
     }
 
+    /// What was noted when it was last written: by its StatefulSet, or while that is made anew around its pod by its
+    /// configuration, or by the pod where an earlier release wrote that.
+    #[must_use]
+    pub fn noted(&self) -> Option<&Labels> {
+        let config = self
+            .config_notes
+            .as_ref()
+            .filter(|notes| notes.contains_key(CONFIG_HASH));
+        let set = self.set.as_deref().map(ResourceExt::annotations);
+        set.or(config)
+            .or(self.pod.as_deref().map(ResourceExt::annotations))
+    }
+
     /// Whether its pod is ready.
     #[must_use]
     pub fn pod_ready(&self) -> bool {
@@ -318,7 +345,8 @@ impl Observed {
     }
 
     /// As [`Observed::not_serving`], but a broker that still runs with another list of name servers than `list` need only be
-    /// listed somewhere, and nowhere if all of its own are gone: the new ones hear of it when it has restarted.
+    /// listed somewhere, and nowhere if all of its own are gone: the new ones hear of it when it has restarted. And one that still
+    /// announces another address than it is to is well listed there.
     #[must_use]
     pub fn in_trouble(&self, valid: &Valid, user: &UserConfig, list: &str) -> BTreeMap<String, String> {
         let mut all = self.not_serving(valid, user);
@@ -326,6 +354,13 @@ impl Observed {
             let facts = seen.facts.as_ref().filter(|facts| facts.misses(list));
             let forsaken = |facts: &Facts| live::other_servers(facts.config.get(live::NAME_SERVERS), list);
             if facts.is_some_and(|facts| forsaken(facts) || self.is_listed_somewhere(valid, seen.member)) {
+                all.remove(&seen.member.pod_name(&valid.name));
+            }
+            let announced = seen
+                .facts
+                .as_ref()
+                .and_then(|facts| facts.announced(seen.ports(user)));
+            if announced.is_some_and(|address| self.why_not_at(seen, valid, Some(&address)).is_none()) {
                 all.remove(&seen.member.pod_name(&valid.name));
             }
         }
@@ -338,17 +373,20 @@ impl Observed {
     }
 
     fn why_not(&self, seen: &Seen, valid: &Valid, user: &UserConfig) -> Option<String> {
+        self.why_not_at(seen, valid, seen.advertised(valid, user).as_deref())
+    }
+
+    fn why_not_at(&self, seen: &Seen, valid: &Valid, expected: Option<&str>) -> Option<String> {
         if !seen.pod_ready() {
             return Some("its pod is not ready".to_owned());
         }
         if let Answer::No(why) = &seen.answer {
             return Some(why.clone());
         }
-        let expected = seen.advertised(valid, user);
         let doubts: Vec<String> = self
             .views
             .iter()
-            .filter_map(|view| view.doubt(valid, seen.member, expected.as_deref()))
+            .filter_map(|view| view.doubt(valid, seen.member, expected))
             .collect();
         (!doubts.is_empty()).then(|| doubts.join(", "))
     }

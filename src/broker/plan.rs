@@ -21,6 +21,7 @@ use super::valid::{Member, Valid};
 use super::volatile::{self, Refill, Store};
 use crate::api::RolloutStatus;
 use crate::k8s::labels::{OPENING, RESTARTED_AT};
+use crate::k8s::pod;
 use crate::workload::claims::{self, Claims};
 use crate::workload::set::{self, Verdict};
 
@@ -36,6 +37,15 @@ pub struct Asked<'a> {
     pub user: &'a UserConfig,
     /// The list of name servers as it should be; `None` as long as none is known.
     pub list: Option<&'a str>,
+}
+
+/// What is known beforehand of the broker that is restarted next.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// What is known of the topics of a master; an error if they cannot be read.
+    pub topics: Result<Topics, String>,
+    /// What the API server says to the StatefulSet that is to be written, if it does not take it.
+    pub refused: Option<String>,
 }
 
 /// What one reconcile does beside keeping Services, ConfigMaps and disruption budgets.
@@ -141,7 +151,7 @@ impl Plan {
 
 /// Plans the next step towards what the spec asks for.
 #[must_use]
-pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, String>, now: &Time) -> Plan {
+pub fn plan(asked: &Asked<'_>, observed: &Observed, next: &Next, now: &Time) -> Plan {
     let Asked { valid, user, .. } = *asked;
     let Some(list) = asked.list else {
         return Plan::default();
@@ -169,7 +179,9 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
         }
         if let Some(live) = seen.set.as_deref() {
             let pods: Vec<_> = seen.pod.iter().cloned().collect();
-            plan.replace.extend(set::outdated_broken(live, &pods).cloned());
+            let holds = volatile::holds(valid, observed, seen);
+            plan.replace
+                .extend(set::outdated_broken(live, &pods).filter(|_| !holds).cloned());
         }
     }
     let pending = plan.sets.iter().filter(|set| set.verdict == Verdict::Pending);
@@ -187,13 +199,13 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
         observed,
         candidates: &candidates,
         not_serving: &observed.in_trouble(valid, user, list),
-        topics,
+        topics: &next.topics,
+        refused: next.refused.as_deref(),
         now,
     };
-    let (next, rollout) = roll::step(&known);
+    (plan.roll, plan.rollout) = roll::step(&known);
     plan.restarts = candidates.len();
-    (plan.roll, plan.rollout) = (next, rollout);
-    notes(valid, observed, topics.as_ref().ok(), &mut plan);
+    notes(valid, observed, next.topics.as_ref().ok(), &mut plan);
     let fenced = |group: i32| {
         let master = Member { group, replica: 0 };
         let rolled = plan.rollout.as_ref().filter(|rollout| !rollout.writable);
@@ -218,6 +230,14 @@ pub fn plan(asked: &Asked<'_>, observed: &Observed, topics: &Result<Topics, Stri
     plan.leaving = retire::replicas(valid, observed, |group| plan.counts_on_replicas(observed, group));
     plan.leaving
         .extend(leavers(valid, observed, plan.scale_in.as_ref()));
+    if matches!(plan.roll, Roll::Restart(_))
+        || observed
+            .members
+            .iter()
+            .any(|seen| !surplus(seen) && retire::comes(seen))
+    {
+        retire::wait_for_others(observed, &mut plan.leaving);
+    }
     plan
 }
 
@@ -299,26 +319,47 @@ fn leavers(valid: &Valid, observed: &Observed, step: Option<&leave::Step>) -> Ve
 /// The master that is restarted next, if one is: what is known of its topics decides how.
 #[must_use]
 pub fn next_master(asked: &Asked<'_>, observed: &Observed) -> Option<Member> {
-    let Asked { valid, user, .. } = *asked;
+    let valid = asked.valid;
     if let Some(seen) = volatile::emptied(observed) {
         return Some(seen.member);
     }
-    if valid.shape.groups < 2 && volatile::place(valid).is_none() {
+    if valid.shape.groups < 2
+        && observed
+            .members
+            .iter()
+            .all(|seen| !volatile::is_volatile(valid, seen))
+    {
         return None;
     }
+    next_restart(asked, observed)
+        .map(|(member, _)| member)
+        .filter(|member| member.is_master())
+}
+
+/// The StatefulSet that is written next for a pod to be restarted, if one is.
+#[must_use]
+pub fn next_set(asked: &Asked<'_>, observed: &Observed) -> Option<SetPlan> {
+    let (_, set) = next_restart(asked, observed)?;
+    set.filter(|set| set.verdict == Verdict::Pending && !set.is_somebody_elses(observed))
+}
+
+/// The broker that is restarted next, with its StatefulSet if that is to be written first.
+fn next_restart(asked: &Asked<'_>, observed: &Observed) -> Option<(Member, Option<SetPlan>)> {
+    let Asked { valid, user, .. } = *asked;
     let stages = stages(valid, observed);
     let sets = observed.members.iter().filter_map(|seen| {
         let stage = stages.get(&seen.member).copied();
         Some(set_plan(asked, seen, address(valid, seen)?, stage))
     });
-    let sets: Vec<_> = sets.collect();
+    let mut sets: Vec<_> = sets.collect();
     let not_serving = observed.in_trouble(valid, user, asked.list?);
     let candidates = candidates(observed, &sets, asked.list?);
     let next = roll::next(valid, &candidates, |seen| {
         !not_serving.contains_key(&seen.member.pod_name(&valid.name))
-    });
-    next.map(|next| next.seen.member)
-        .filter(|member| member.is_master())
+    })?;
+    let (member, writes) = (next.seen.member, next.why == Outdated::Set);
+    let place = sets.iter().position(|set| set.member == member)?;
+    Some((member, writes.then(|| sets.swap_remove(place))))
 }
 
 fn candidates<'a>(observed: &'a Observed, sets: &[SetPlan], list: &str) -> Vec<Candidate<'a>> {
@@ -392,9 +433,7 @@ fn address<'a>(valid: &Valid, seen: &'a Seen) -> Option<&'a str> {
 
 fn set_plan(asked: &Asked<'_>, seen: &Seen, ip: &str, stage: Option<&str>) -> SetPlan {
     let Asked { valid, user, list } = *asked;
-    // A set that is being made anew around its pod remembers nothing, the pod does.
-    let live = seen.set.as_deref().map(ResourceExt::annotations);
-    let noted = live.or(seen.pod.as_deref().map(ResourceExt::annotations));
+    let noted = seen.noted();
     let before = noted.and_then(|noted| noted.get(RESTARTED_AT));
     let live_keys = live::remembered(user, &live::removed(user, seen));
     let kept = Kept {
@@ -413,6 +452,11 @@ fn set_plan(asked: &Asked<'_>, seen: &Seen, ip: &str, stage: Option<&str>) -> Se
     if verdict == Verdict::AsFound && list.is_some_and(|list| is_deaf(seen, list)) {
         // Its name servers are part of the Go operator's template: it would come back with the same ones.
         verdict = Verdict::PendingRemake;
+    }
+    let going = seen.pod.as_deref().is_some_and(pod::deleting);
+    if verdict == Verdict::Pending && going && valid.spec.allow_restart == Some(false) {
+        // It restarts anyway, and is to come back with the change.
+        verdict = Verdict::Replace;
     }
     SetPlan {
         member: seen.member,

@@ -1,8 +1,11 @@
 //! How one broker leaves for good: its StatefulSet is deleted, its pod stops and unregisters, then what was made for it goes.
 //! Its volume is kept or not as the spec says.
 
+use k8s_openapi::api::core::v1::Pod;
+
 use super::observe::{Observed, Seen};
 use super::valid::{Member, Valid};
+use crate::k8s::pod;
 
 /// The next step of a broker that leaves. Each follows from what is there, so a crash between any two loses nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,4 +55,27 @@ pub fn replicas(
             (seen.member, step)
         })
         .collect()
+}
+
+/// Whether its pod is on its way: made anew, and not ready yet. One that something keeps from coming is not waited for: what
+/// leaves may be what it needs the room of.
+#[must_use]
+pub fn comes(seen: &Seen) -> bool {
+    let fields = pod::Fields {
+        image: "",
+        storage_class: None,
+    };
+    let on_its_way =
+        |pod: &Pod| pod::deleting(pod) || !pod::was_ready(pod) && pod::trouble(pod, fields).is_none();
+    seen.set.is_some() && seen.pod.as_deref().is_none_or(on_its_way)
+}
+
+/// One that serves does not leave while another is restarted: never are two away.
+pub fn wait_for_others(observed: &Observed, leaving: &mut [(Member, Retire)]) {
+    for (member, step) in leaving {
+        let mut serving = observed.members.iter().filter(|seen| seen.pod_ready());
+        if *step == Retire::Stop && serving.any(|seen| seen.member == *member) {
+            *step = Retire::Wait;
+        }
+    }
 }

@@ -105,7 +105,10 @@ pub struct Candidate<'a> {
 pub fn outdated(verdict: Verdict, seen: &Seen, list: &str) -> Option<Outdated> {
     let live = seen.set.as_deref()?;
     let made_by_us = set::intent(live).is_some();
-    if matches!(verdict, Verdict::Pending | Verdict::PendingRemake) {
+    if matches!(
+        verdict,
+        Verdict::Pending | Verdict::PendingRemake | Verdict::Recreate
+    ) {
         return made_by_us.then_some(Outdated::Set);
     }
     let pod = seen.pod.as_deref().filter(|pod| !pod::deleting(pod))?;
@@ -129,7 +132,9 @@ pub fn next<'a>(
     candidates: &[Candidate<'a>],
     serves: impl Fn(&Seen) -> bool,
 ) -> Option<Candidate<'a>> {
-    let masters_first = volatile::place(valid).is_some();
+    let masters_first = candidates
+        .iter()
+        .any(|candidate| volatile::is_volatile(valid, candidate.seen));
     let order = |candidate: &&Candidate<'a>| {
         let member = candidate.seen.member;
         (
@@ -155,6 +160,8 @@ pub struct Known<'a> {
     pub not_serving: &'a BTreeMap<String, String>,
     /// What is known of the topics of the master that is next; an error if they cannot be read.
     pub topics: &'a Result<Topics, String>,
+    /// What the API server says to the next StatefulSet that is written, if it does not take it.
+    pub refused: Option<&'a str>,
     /// Now.
     pub now: &'a Time,
 }
@@ -189,8 +196,24 @@ pub fn step(known: &Known<'_>) -> (Roll, Option<RolloutStatus>) {
     if known.valid.spec.allow_restart == Some(false) {
         return (known.not_allowed(next), None);
     }
+    if let Some(why) = known.refused {
+        return (known.refused_template(next, why), None);
+    }
+    if next.claims == Claims::Grown && known.valid.growth_refused {
+        return (
+            wait("its volume has to grow first, which it cannot".to_owned()),
+            None,
+        );
+    }
     if !serves(next.seen) && !next.seen.pod_ready() {
+        if volatile::holds(known.valid, known.observed, next.seen) {
+            return volatile::emptying(known, next.seen, memory);
+        }
         return (Roll::Restart(member), None);
+    }
+    if known.observed.views.is_empty() {
+        let gate = "no name server is known that could tell whether it comes back".to_owned();
+        return (wait(gate), None);
     }
     if next.seen.facts.is_none() {
         let why = known.not_serving.get(&known.pod(next.seen));
@@ -204,7 +227,7 @@ pub fn step(known: &Known<'_>) -> (Roll, Option<RolloutStatus>) {
         let gate = known.behind(None, BEHIND);
         return (gate.map_or(Roll::Restart(member), wait), None);
     }
-    if volatile::place(known.valid).is_some() {
+    if volatile::is_volatile(known.valid, next.seen) {
         return volatile::emptying(known, next.seen, memory);
     }
     known.master(next.seen, memory)
@@ -263,6 +286,16 @@ impl Known<'_> {
             message: format!(
                 "spec.volumeClaimTemplates differs from the claims that {pod} runs with in more than size, and claims of a running \
                  broker are not changed; put the templates back, or make the change with new groups"
+            ),
+        }
+    }
+
+    fn refused_template(&self, next: Candidate<'_>, why: &str) -> Roll {
+        Roll::Held {
+            reason: "TemplateRefused",
+            message: format!(
+                "the API server does not take what the spec makes of {}, nothing is restarted: {why}; correct the spec",
+                next.seen.member.name(&self.valid.name)
             ),
         }
     }
@@ -361,7 +394,8 @@ pub async fn read(
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Result<Result<Topics, String>, Error> {
     let is_emptied = volatile::emptied(observed).is_some_and(|seen| seen.member == master);
-    let store = if is_emptied || volatile::place(valid).is_some() {
+    let mut masters = observed.members.iter().filter(|seen| seen.member == master);
+    let store = if is_emptied || masters.any(|seen| volatile::is_volatile(valid, seen)) {
         volatile::look(valid, observed, master, (ctx, admin)).await?
     } else {
         None
@@ -383,7 +417,8 @@ async fn topics(
     admin: &dyn Admin,
 ) -> Result<Topics, String> {
     // One that no name server lists cannot be shown as read-only, and nobody new finds it.
-    let nowhere = valid.shape.groups < 2 && volatile::place(valid).is_none();
+    let mut masters = observed.members.iter().filter(|seen| seen.member == master);
+    let nowhere = valid.shape.groups < 2 && masters.all(|seen| !volatile::is_volatile(valid, seen));
     if nowhere || !observed.may_be_listed(valid, master) {
         return Ok(Topics::default());
     }

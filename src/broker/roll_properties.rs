@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::admin::{BrokerConfig, RuntimeInfo};
+use crate::admin::{BrokerConfig, ClusterInfo, RuntimeInfo};
 use crate::api::Broker;
 use crate::broker::backlog::Backlog;
-use crate::broker::observe::{Answer, Facts};
+use crate::broker::observe::{Answer, Facts, View};
 use crate::broker::open::Missing;
 use crate::broker::tables::{Noted, Tables};
 use crate::k8s::apply::hash;
@@ -26,7 +26,7 @@ const AWAY: usize = 3;
 
 #[derive(Clone, Copy, Debug)]
 enum Disturbance {
-    /// A pod goes by itself.
+    /// The JVM of a broker dies; its pod starts another one.
     Dies,
     /// A broker does not answer for a while.
     Silent,
@@ -85,6 +85,8 @@ struct One {
     pod: usize,
     uid: usize,
     away: usize,
+    /// Whether it served since its pod was made.
+    served: bool,
     silent: usize,
     end: i64,
     fenced: bool,
@@ -140,6 +142,7 @@ impl Model {
             pod: 0,
             uid,
             away: 0,
+            served: true,
             silent: 0,
             end: 1000,
             fenced: false,
@@ -164,9 +167,12 @@ impl Model {
     fn seen(one: &One) -> Seen {
         let up = one.away == 0;
         let ready = if up { "True" } else { "False" };
+        let (start, later) = ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z");
+        let changed = if one.served { later } else { start };
         let pod = json!({
             "metadata": {"name": one.member.pod_name("orders"), "uid": one.uid.to_string()},
-            "status": {"podIP": "198.18.0.1", "conditions": [{"type": "Ready", "status": ready}]}});
+            "status": {"podIP": "198.18.0.1", "startTime": start,
+                "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": changed}]}});
         let permission = if one.fenced { "4" } else { "6" };
         let facts = (up && one.silent == 0).then(|| Facts {
             address: "198.18.0.1:10911".to_owned(),
@@ -179,6 +185,7 @@ impl Model {
             pod: Some(Arc::new(serde_json::from_value(pod).unwrap())),
             service_ip: None,
             has_belongings: true,
+            config_notes: None,
             answer: if facts.is_some() {
                 Answer::Serves
             } else {
@@ -191,7 +198,11 @@ impl Model {
     fn observed(&self) -> Observed {
         Observed {
             members: self.all.iter().map(Self::seen).collect(),
-            views: vec![],
+            views: vec![View {
+                name: "names-0".to_owned(),
+                address: None,
+                lists: Ok(ClusterInfo::default()),
+            }],
             name_server_list: None,
             live_hash: None,
             openings: BTreeMap::new(),
@@ -261,7 +272,7 @@ impl Model {
             let which = which % self.all.len();
             let one = &mut self.all[which];
             match what {
-                Disturbance::Dies if self.case.lasting && one.away == 0 => one.away = AWAY,
+                Disturbance::Dies if one.away == 0 => one.away = AWAY,
                 Disturbance::Silent => one.silent = 2,
                 Disturbance::Behind if !one.member.is_master() => one.end -= 5_000_000,
                 Disturbance::Topics => self.topics_unknown = 2,
@@ -277,6 +288,7 @@ impl Model {
         let emptied = volatile::emptied(&self.observed()).map(|seen| seen.member);
         for one in &mut self.all {
             one.away = one.away.saturating_sub(1);
+            one.served |= one.away == 0;
             one.silent = one.silent.saturating_sub(1);
             if !one.member.is_master() && one.away == 0 {
                 let end = ends[&one.member.group];
@@ -348,6 +360,7 @@ impl Model {
             candidates: &candidates,
             not_serving: &not_serving,
             topics: &topics,
+            refused: None,
             now: &now,
         };
         let (roll, memory) = super::step(&known);
@@ -389,6 +402,8 @@ impl Model {
         if one.away == 0 {
             prop_assert_eq!(one.silent, 0, "restarted without knowing anything of it");
             self.is_spared(&one)?;
+        } else if !self.case.lasting && one.member.is_master() && !self.noted.contains_key(&member.group) {
+            prop_assert!(!one.served, "what it holds is lost");
         }
         let one = self.one_mut(member);
         if one.set != target {
@@ -404,7 +419,7 @@ impl Model {
             one.pod != target || old_store,
             "{member:?} is restarted twice for one change"
         );
-        (one.pod, one.away, one.uid) = (one.set, AWAY, uid);
+        (one.pod, one.away, one.uid, one.served) = (one.set, AWAY, uid, false);
         if !lasting {
             (one.end, one.lacks_topics) = (0, member.is_master());
         }

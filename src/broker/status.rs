@@ -1,6 +1,7 @@
 //! What the status says: pure, from what was validated, observed, planned and done.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 
 use super::config::{self, UserConfig};
 use super::live;
@@ -9,8 +10,8 @@ use super::plan::{Opening, Plan};
 use super::retire::Retire;
 use super::roll::Roll;
 use super::valid::{Member, Rejected, Shape, Valid};
-use crate::api::{Broker, BrokerStatus};
-use crate::k8s::conditions::{self, CONFIG_ACCEPTED, DEGRADED, PROGRESSING, READY, Says};
+use crate::api::{AcceptedLoss, Broker, BrokerStatus};
+use crate::k8s::conditions::{self, CONFIG_ACCEPTED, DEGRADED, NOT_GROWN, PROGRESSING, READY, Says};
 use crate::k8s::{apply::Foreign, labels, pod};
 
 /// How many of a long list a message names.
@@ -74,8 +75,26 @@ pub fn status(
                 .as_ref()
                 .and_then(|step| step.memory.clone().map(Box::new)),
         ),
+        accepted_loss: remembered(valid, valid.accepted_loss.as_ref(), accepted_loss(valid, seen)),
         name_servers: told.map(ToOwned::to_owned).or_else(|| valid.told.clone()),
     }
+}
+
+/// The pod whose messages the user gives up: the one that ran under that name when it was to be restarted.
+fn accepted_loss(valid: &Valid, seen: &Reconciled<'_>) -> Option<AcceptedLoss> {
+    let pod = valid.accepts_loss.as_deref()?;
+    if let Some(before) = valid.accepted_loss.as_ref().filter(|before| before.pod == pod) {
+        return Some(before.clone());
+    }
+    let Roll::Drains { member, .. } = &seen.plan.roll else {
+        return None;
+    };
+    let master = seen.observed.members.iter().find(|seen| seen.member == *member)?;
+    let uid = master.pod.as_deref().and_then(ResourceExt::uid)?;
+    (member.pod_name(&valid.name) == pod).then(|| AcceptedLoss {
+        pod: pod.to_owned(),
+        uid,
+    })
 }
 
 /// While a `Broker` is paused nothing goes on, so nothing else is to be remembered.
@@ -447,7 +466,7 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
         return Says::yes("Refused", format!("{refused}; tried again"));
     }
     if let Some(why) = &done.growth {
-        return Says::yes("VolumeNotGrown", why);
+        return Says::yes(NOT_GROWN, why);
     }
     if let Some(left) = leftovers(valid) {
         return left;

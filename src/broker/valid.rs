@@ -1,22 +1,20 @@
 //! A `Broker` as the reconciler takes it: checked once at the door, so that what follows cannot fail on bad input.
 
-use k8s_openapi::api::core::v1::NodeSelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::api::{Broker, BrokerSpec, ClusterMode, RolloutStatus, ScaleIn, ScaleInStatus};
+use crate::api::{AcceptedLoss, Broker, BrokerSpec, ClusterMode, RolloutStatus, ScaleIn, ScaleInStatus};
 use crate::error::Error;
 use crate::k8s::Target;
-use crate::k8s::conditions::{self, READY};
+use crate::k8s::conditions::{self, DEGRADED, NOT_GROWN, READY};
 use crate::k8s::labels::{ACCEPT_LOSS, RESTARTED_AT, Switches};
+use crate::workload::pin;
 use crate::workload::storage::Storage;
 
 /// The volume that data is on where the spec has no claim template to name it.
 const DATA_VOLUME: &str = "broker-storage";
 /// StatefulSet names are cut off by the revision label of their pods beyond this.
 const NAME_LIMIT: usize = 52;
-/// The label of a node that no other node has.
-const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Why a spec cannot be acted on, as a condition tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +136,8 @@ pub struct Valid {
     pub accepted: Option<Shape>,
     /// The list of name servers that every broker was last seen to run with.
     pub told: Option<String>,
+    /// Whether its status said that a volume cannot grow.
+    pub growth_refused: bool,
     /// Whether its status said Ready when it was last written.
     pub was_ready: bool,
     /// When it was made.
@@ -152,6 +152,8 @@ pub struct Valid {
     pub scale_in: Option<Box<ScaleInStatus>>,
     /// The pod whose messages the user gives up, by annotation.
     pub accepts_loss: Option<String>,
+    /// The very pod that this was said of, as the status remembers.
+    pub accepted_loss: Option<AcceptedLoss>,
     /// When the user last asked for a restart of every broker, by annotation.
     pub restarted_at: Option<String>,
     /// Whether the Go operator made this cluster: its clients dial pods.
@@ -211,6 +213,9 @@ impl Valid {
             name_servers: name_server_source(spec)?,
             accepted,
             told: status.and_then(|status| status.name_servers.clone()),
+            growth_refused: status.is_some_and(|status| {
+                conditions::find(&status.conditions, DEGRADED).is_some_and(|says| says.reason == NOT_GROWN)
+            }),
             was_ready: status.is_some_and(|status| {
                 conditions::find(&status.conditions, READY).is_some_and(|ready| ready.status == "True")
             }),
@@ -220,6 +225,7 @@ impl Valid {
             opening: status.map(|status| status.opening.clone()).unwrap_or_default(),
             scale_in: status.and_then(|status| status.scale_in.clone()),
             accepts_loss: broker.annotations().get(ACCEPT_LOSS).cloned(),
+            accepted_loss: status.and_then(|status| status.accepted_loss.clone()),
             restarted_at: broker.annotations().get(RESTARTED_AT).cloned(),
             taken_over: false,
             leftovers: Vec::new(),
@@ -244,36 +250,10 @@ impl Valid {
         self.spec.scale_in.clone().unwrap_or_default()
     }
 
-    /// Whether the spec lets brokers run on one node only.
+    /// The only node that the spec lets brokers run on, if there is one.
     #[must_use]
-    pub fn is_pinned(&self) -> bool {
-        let selected = self.spec.node_selector.as_ref();
-        let required = self
-            .spec
-            .affinity
-            .as_ref()
-            .and_then(|affinity| affinity.node_affinity.as_ref())
-            .and_then(|nodes| nodes.required_during_scheduling_ignored_during_execution.as_ref());
-        let one_node = |term: &NodeSelectorTerm| {
-            let labels = term
-                .match_expressions
-                .iter()
-                .flatten()
-                .filter(|rule| rule.key == HOSTNAME);
-            let fields = term
-                .match_fields
-                .iter()
-                .flatten()
-                .filter(|rule| rule.key == "metadata.name");
-            labels.chain(fields).any(|rule| {
-                rule.operator == "In" && rule.values.as_ref().is_some_and(|values| values.len() == 1)
-            })
-        };
-        selected.is_some_and(|labels| labels.contains_key(HOSTNAME))
-            || required.is_some_and(|nodes| match nodes.node_selector_terms.as_slice() {
-                [term] => one_node(term),
-                _ => false,
-            })
+    pub fn pinned_to(&self) -> Option<&str> {
+        pin::node(self.spec.node_selector.as_ref(), self.spec.affinity.as_ref())
     }
 
     /// Whether clients and replicas dial the pod's own address instead of its Service.

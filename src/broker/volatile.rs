@@ -14,6 +14,7 @@ use super::ahead::{self, Ahead};
 use super::backlog::{self, Backlog, Who, messages};
 use super::observe::{Facts, Observed, Seen};
 use super::open::Missing;
+use super::place::{self, Accepted, accepted};
 use super::roll::{Known, Outdated, ROUTES, Roll, end_of};
 use super::tables::{self, Tables};
 use super::valid::{Member, Valid};
@@ -21,7 +22,6 @@ use crate::admin::{self, Admin};
 use crate::api::RolloutStatus;
 use crate::context::Context;
 use crate::error::Error;
-use crate::workload::storage::Medium;
 
 /// How long no write must arrive: two polls of a producer for routes, of 30 s each.
 const QUIET: i64 = 60;
@@ -58,16 +58,21 @@ pub struct Refill {
     pub ahead: Vec<Ahead>,
 }
 
-/// Where a master's store is that does not outlive its pod; none if it does.
+/// Whether a master's store does not outlive its pod.
 #[must_use]
-pub fn place(valid: &Valid) -> Option<&'static str> {
-    match &valid.storage.medium {
-        Medium::HostPath(_) if !valid.is_pinned() => {
-            Some("on the disk of a node that the spec does not pin it to (spec.nodeSelector)")
-        }
-        Medium::Claims(_) | Medium::HostPath(_) => None,
-        Medium::EmptyDir => Some("in an emptyDir, which goes with its pod"),
-    }
+pub fn is_volatile(valid: &Valid, seen: &Seen) -> bool {
+    seen.member.is_master() && place::lost_with_pod(valid, seen).is_some()
+}
+
+/// Whether what a master that does not serve may hold would be lost with its pod, and nobody said yet that it may be. One that
+/// lost its store before, and has not served since, has nothing.
+#[must_use]
+pub fn holds(valid: &Valid, observed: &Observed, seen: &Seen) -> bool {
+    let is_new = emptied(observed).is_some_and(|emptied| emptied.member == seen.member);
+    is_volatile(valid, seen)
+        && !is_new
+        && place::may_hold_messages(seen)
+        && accepted(valid, seen) != Accepted::Yes
 }
 
 /// The master that has a new store and is not yet given back what it had.
@@ -299,14 +304,17 @@ pub fn emptying(
             writable: !elsewhere,
             ..RolloutStatus::default()
         });
-    let accepted = known.valid.accepts_loss.as_deref() == Some(pod.as_str());
-    let gate = if accepted {
-        memory.writable = false;
-        None
-    } else {
-        drained(known, seen, &mut memory).err()
+    let says = accepted(known.valid, seen);
+    let accepted = says == Accepted::Yes;
+    let gate = match says {
+        Accepted::Yes => {
+            memory.writable = false;
+            None
+        }
+        Accepted::Now => Some("that its loss is accepted is noted".to_owned()),
+        Accepted::No | Accepted::Spent => drained(known, seen, &mut memory).err(),
     };
-    let would_lose = would_lose(known.valid, &pod);
+    let would_lose = would_lose(known.valid, seen, says);
     let drains = |gate: String| Roll::Drains {
         member,
         gate,
@@ -336,11 +344,18 @@ pub fn emptying(
     (step, Some(memory))
 }
 
-fn would_lose(valid: &Valid, pod: &str) -> String {
+fn would_lose(valid: &Valid, seen: &Seen, says: Accepted) -> String {
+    let pod = seen.member.pod_name(&valid.name);
+    let again = match says {
+        Accepted::Spent => {
+            " (it was accepted of an earlier pod: take the annotation away, then set it again)"
+        }
+        Accepted::No | Accepted::Now | Accepted::Yes => "",
+    };
     format!(
         "{pod} takes a change only with a restart, and its messages are {}; annotate the Broker with \
-         rocketmq.apache.org/accept-loss={pod} to go on at once and lose what is not consumed, or undo the change",
-        place(valid).unwrap_or_default()
+         rocketmq.apache.org/accept-loss={pod}{again} to go on at once and lose what is not consumed, or undo the change",
+        place::lost_with_pod(valid, seen).unwrap_or_default()
     )
 }
 

@@ -313,6 +313,32 @@ where
     Ok(Ensured::Written(Box::new(written)))
 }
 
+/// What the API server would say to `desired`, where it would not take it. Nothing is written.
+pub async fn refusal<K>(ctx: &Context, desired: &K) -> Result<Option<String>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned,
+{
+    let (namespace, name) = (desired.namespace().unwrap_or_default(), desired.name_any());
+    let api = Api::<K>::namespaced(ctx.client.clone(), &namespace);
+    let params = PatchParams {
+        dry_run: true,
+        ..PatchParams::apply(FIELD_MANAGER).force().validation_strict()
+    };
+    match api.patch(&name, &params, &Patch::Apply(desired)).await {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+            Ok(Some(status.message.clone()))
+        }
+        Err(err) => Err(Error::kube(format!("try {} {namespace}/{name}", K::kind(&())))(
+            err,
+        )),
+    }
+}
+
 /// Deletes an object of ours that is no longer wanted, with its UID as a precondition; one that is gone, or somebody else's,
 /// is left alone.
 pub async fn remove<K>(ctx: &Context, target: &Target, name: &str) -> Result<(), Error>

@@ -8,6 +8,8 @@ pub const READY: &str = "Ready";
 pub const PROGRESSING: &str = "Progressing";
 /// What is wrong, and what the user can do.
 pub const DEGRADED: &str = "Degraded";
+/// The reason of [`DEGRADED`] where a volume cannot become as large as it is to be.
+pub const NOT_GROWN: &str = "VolumeNotGrown";
 /// Whether the configuration is taken as it was written.
 pub const CONFIG_ACCEPTED: &str = "ConfigAccepted";
 

@@ -59,6 +59,25 @@ pub fn revision(pod: &Pod) -> Option<&str> {
     pod.labels().get(labels::REVISION).map(String::as_str)
 }
 
+/// Whether the pod was ready at some time: the kubelet notes both moments at first, and the later one anew whenever that changes.
+#[must_use]
+pub fn was_ready(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let ready = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "Ready");
+    ready.is_some_and(|ready| {
+        let changed = ready
+            .last_transition_time
+            .as_ref()
+            .zip(status.start_time.as_ref());
+        ready.status == "True"
+            || changed.is_some_and(|(changed, start)| changed.0.as_second() - start.0.as_second() > 1)
+    })
+}
+
 /// Whether none of the pod's containers runs: such a pod serves nobody, so replacing it costs nothing.
 #[must_use]
 pub fn broken(pod: &Pod) -> bool {
@@ -226,6 +245,18 @@ mod tests {
             "name": "broker", "image": "x", "imageID": "", "ready": false, "restartCount": 3,
             "state": {"running": {}}}]}));
         assert!(!broken(&running));
+    }
+
+    #[test]
+    fn a_pod_was_ready_if_it_is_or_stopped_being_so() {
+        let of = |ready: &str, changed: &str| {
+            pod(&json!({"startTime": "2026-01-01T00:00:10Z", "conditions": [
+                {"type": "Ready", "status": ready, "lastTransitionTime": changed}]}))
+        };
+        assert!(was_ready(&of("True", "2026-01-01T00:00:20Z")));
+        assert!(was_ready(&of("False", "2026-01-01T00:00:20Z")));
+        assert!(!was_ready(&of("False", "2026-01-01T00:00:11Z")));
+        assert!(!was_ready(&pod(&json!({}))));
     }
 
     #[test]

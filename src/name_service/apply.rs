@@ -113,7 +113,7 @@ async fn write_set(
             if plan.step == SetStep::Remake {
                 remake::around_pods(ctx, live).await?;
             } else {
-                replace::set(ctx, live).await?;
+                replace::set(ctx, live, false).await?;
             }
         }
         (_, None) | (SetStep::Leave, _) => {}

@@ -235,11 +235,15 @@ fn step(
     match (verdict, live) {
         (Verdict::TakeOver, _) => (SetStep::TakeOver, None),
         (Verdict::AsFound, _) => (SetStep::AsFound, None),
-        (Verdict::Recreate, _) => (SetStep::Recreate, None),
         (Verdict::Pending, Some(live)) if set::intent(live).is_none() => pending(
             "the StatefulSet is another operator's and selects its pods by other labels; it is left as it is: delete it, or use \
              another name for this NameService",
         ),
+        (Verdict::Recreate, Some(_)) => {
+            let message = "spec.volumeClaimTemplates, or spec.storageMode, asks for other volumes than those of the name servers, none \
+                 of which runs; they are made anew unless one may have written to its volumes: then put the spec back";
+            (SetStep::Recreate, Some(Wait::new("ChangePending", message)))
+        }
         (Verdict::PendingRemake, Some(live)) if claims::compare(desired, live) == Claims::Shrunk => pending(
             "spec.volumeClaimTemplates asks for less than the volumes of the name servers have, and a volume is never made \
              smaller; put the size back, or ask for more",
@@ -261,7 +265,7 @@ fn step(
             let message = "writing a change that restarts name servers, one at a time";
             (SetStep::Keep, Some(Wait::new("Rolling", message)))
         }
-        (Verdict::Create | Verdict::Keep | Verdict::Replace, _) => (SetStep::Keep, None),
+        (Verdict::Create | Verdict::Keep | Verdict::Replace | Verdict::Recreate, _) => (SetStep::Keep, None),
     }
 }
 
@@ -291,10 +295,16 @@ fn restart(
     }
 }
 
-/// Why the only name server cannot be restarted yet: the Go operator gave it no volume for its order topics, and no other one
-/// has them.
+/// Why the only name server cannot be restarted yet: its order topics are on no volume that outlives it, and no other one has
+/// them.
 fn loses_topics(pod: &Pod, standings: &[Standing<'_>]) -> Option<String> {
-    let has_volume = pod.spec.as_ref().is_some_and(|spec| spec.subdomain.is_some());
+    // The Go operator mounted no volume where they are kept.
+    let has_volume = pod.spec.as_ref().is_some_and(|spec| {
+        let volumes = spec.volumes.iter().flatten();
+        let mut lasting =
+            volumes.filter(|volume| volume.persistent_volume_claim.is_some() || volume.host_path.is_some());
+        spec.subdomain.is_some() && lasting.next().is_some()
+    });
     let [only] = standings else { return None };
     let topics = only.serves.as_ref().map_or(0, |view| view.order_topics.len());
     (!has_volume && topics > 0).then(|| {

@@ -148,7 +148,7 @@ fn degraded(valid: &Valid, observed: &Observed, done: &Done) -> Says {
         return Says::yes(trouble.reason, trouble.message);
     }
     if let Some(why) = &done.growth {
-        return Says::yes("VolumeNotGrown", why);
+        return Says::yes(conditions::NOT_GROWN, why);
     }
     if let Some((name, why)) = done.refused.first() {
         return Says::yes(

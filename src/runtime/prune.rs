@@ -1,15 +1,19 @@
 //! What the caches leave out. An object as the API server sends it takes about five times the memory of what the
 //! reconcilers read of it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, ContainerStatus, Pod, PodSpec, PodTemplateSpec, Service, ServiceSpec, Volume,
+    Affinity, ConfigMap, Container, ContainerStatus, Pod, PodSpec, PodTemplateSpec, Service, ServiceSpec,
+    Volume,
 };
 use kube::Resource;
 use kube::core::{ObjectMeta, PartialObjectMeta};
 
 use crate::api::GROUP;
 use crate::k8s::labels::{INFORMED, MANAGED_BY, MANAGER};
+use crate::workload::pin;
 
 /// Where `kubectl apply` keeps a copy of the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -31,15 +35,21 @@ pub fn stateful_set(set: &mut StatefulSet) {
     }
 }
 
-/// Keeps of the spec the node, the images, the ports, the claims and whether it has a name, of the annotations ours, and the status.
+/// Keeps of the spec the node and what pins it there, the images, the ports, the volumes that data may be on and whether it has a
+/// name, of the annotations ours, and the status.
 pub fn pod(pod: &mut Pod) {
     metadata(pod);
     keep_our_annotations(&mut pod.metadata);
     if let Some(spec) = pod.spec.take() {
         pod.spec = Some(PodSpec {
             node_name: spec.node_name,
+            node_selector: spec
+                .node_selector
+                .map(hostname)
+                .filter(|labels| !labels.is_empty()),
+            affinity: spec.affinity.and_then(node_affinity),
             subdomain: spec.subdomain,
-            volumes: spec.volumes.map(claims),
+            volumes: spec.volumes.map(of_data),
             init_containers: spec.init_containers.map(outlines),
             containers: outlines(spec.containers),
             ..PodSpec::default()
@@ -54,9 +64,24 @@ pub fn pod(pod: &mut Pod) {
     }
 }
 
-fn claims(volumes: Vec<Volume>) -> Vec<Volume> {
-    let claim = |volume: &Volume| volume.persistent_volume_claim.is_some();
-    volumes.into_iter().filter(claim).collect()
+fn hostname(mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    labels.retain(|label, _| label == pin::HOSTNAME);
+    labels
+}
+
+fn node_affinity(affinity: Affinity) -> Option<Affinity> {
+    let node_affinity = affinity.node_affinity;
+    node_affinity.is_some().then(|| Affinity {
+        node_affinity,
+        ..Affinity::default()
+    })
+}
+
+fn of_data(volumes: Vec<Volume>) -> Vec<Volume> {
+    let data = |volume: &Volume| {
+        volume.persistent_volume_claim.is_some() || volume.empty_dir.is_some() || volume.host_path.is_some()
+    };
+    volumes.into_iter().filter(data).collect()
 }
 
 fn outlines(containers: Vec<Container>) -> Vec<Container> {
@@ -151,7 +176,8 @@ mod tests {
         let mut kept: Pod = read(json!({
             "metadata": heavy_metadata(),
             "spec": {
-                "nodeName": "node-1",
+                "nodeName": "node-1", "nodeSelector": {"kubernetes.io/hostname": "node-1", "disk": "ssd"},
+                "affinity": {"podAntiAffinity": {}},
                 "initContainers": [{"name": "own", "image": "i", "command": ["chown"]}],
                 "containers": [{
                     "name": "broker", "image": "i", "env": [{"name": "A", "value": "b"}],
@@ -174,7 +200,7 @@ mod tests {
                 "annotations": {"rocketmq.apache.org/config-hash": "1f"},
             },
             "spec": {
-                "nodeName": "node-1",
+                "nodeName": "node-1", "nodeSelector": {"kubernetes.io/hostname": "node-1"},
                 "initContainers": [{"name": "own", "image": "i"}],
                 "containers": [
                     {"name": "broker", "image": "i", "ports": [{"name": "main", "containerPort": 10911}]},

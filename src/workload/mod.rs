@@ -6,6 +6,7 @@ pub mod content;
 pub mod env;
 pub mod fields;
 pub mod grow;
+pub mod pin;
 pub mod remake;
 pub mod replace;
 pub mod set;

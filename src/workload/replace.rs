@@ -96,8 +96,10 @@ pub async fn outdated_pod(ctx: &Context, set: &StatefulSet, seen: &Pod) -> Resul
 }
 
 /// Deletes a StatefulSet whose pods do not run and whose claim templates must change, with the claims of its pods that
-/// were never bound and so hold nothing. The next reconcile makes it anew.
-pub async fn set(ctx: &Context, seen: &StatefulSet) -> Result<bool, Error> {
+/// were never bound and so hold nothing. The next reconcile makes it anew. Nothing is done where a pod may have written
+/// something: it needed all of its claims to run, so one that is not bound tells that it never did; without claims only
+/// `ran` tells whether any did.
+pub async fn set(ctx: &Context, seen: &StatefulSet, ran: bool) -> Result<bool, Error> {
     let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
     let what = format!("StatefulSet {namespace}/{name}");
     let api = Api::<StatefulSet>::namespaced(ctx.client.clone(), &namespace);
@@ -108,8 +110,23 @@ pub async fn set(ctx: &Context, seen: &StatefulSet) -> Result<bool, Error> {
     let Some(fresh) = fresh.filter(|fresh| fresh.uid() == seen.uid()) else {
         return Ok(false);
     };
-    for claim in claim_names(&fresh) {
-        unbound_claim(ctx, &namespace, &claim).await?;
+    let mut unbound = Vec::new();
+    for names in claim_names_by_pod(&fresh) {
+        let mut claims = Vec::new();
+        for name in &names {
+            claims.extend(claim(ctx, &namespace, name).await?);
+        }
+        let may_have_run = match names.as_slice() {
+            [] => ran,
+            _ => !claims.is_empty() && !claims.iter().any(is_unbound),
+        };
+        if may_have_run {
+            return Ok(false);
+        }
+        unbound.extend(claims.into_iter().filter(is_unbound));
+    }
+    for claim in &unbound {
+        unbound_claim(ctx, &namespace, claim).await?;
     }
     tracing::info!(
         set = name,
@@ -154,11 +171,8 @@ pub async fn retired_set(ctx: &Context, seen: &StatefulSet, then: Retention) -> 
 /// Whether a claim is owned by the set exactly if it is to go with it; one that is gone follows too.
 async fn follows(ctx: &Context, set: &StatefulSet, claim: &str, then: Retention) -> Result<bool, Error> {
     let namespace = set.namespace().unwrap_or_default();
-    let api = Api::<PersistentVolumeClaim>::namespaced(ctx.client.clone(), &namespace);
-    let claim = api.get_opt(claim).await.map_err(Error::kube(format!(
-        "read PersistentVolumeClaim {namespace}/{claim}"
-    )))?;
-    Ok(claim.is_none_or(|claim| {
+    let found = self::claim(ctx, &namespace, claim).await?;
+    Ok(found.is_none_or(|claim| {
         let owned = claim
             .owner_references()
             .iter()
@@ -168,32 +182,39 @@ async fn follows(ctx: &Context, set: &StatefulSet, claim: &str, then: Retention)
 }
 
 fn claim_names(set: &StatefulSet) -> Vec<String> {
-    let Some(spec) = &set.spec else { return Vec::new() };
-    let templates = spec.volume_claim_templates.iter().flatten();
-    templates
-        .flat_map(|claim| {
-            (0..spec.replicas.unwrap_or(1))
-                .map(|ordinal| format!("{}-{}-{ordinal}", claim.name_any(), set.name_any()))
-        })
-        .collect()
+    claim_names_by_pod(set).concat()
 }
 
-async fn unbound_claim(ctx: &Context, namespace: &str, name: &str) -> Result<(), Error> {
-    let what = format!("PersistentVolumeClaim {namespace}/{name}");
-    let api = Api::<PersistentVolumeClaim>::namespaced(ctx.client.clone(), namespace);
-    let fresh = api
-        .get_opt(name)
-        .await
-        .map_err(Error::kube(format!("read {what}")))?;
-    let unbound = |claim: &PersistentVolumeClaim| {
-        let bound = claim
-            .spec
-            .as_ref()
-            .is_some_and(|spec| spec.volume_name.as_ref().is_some_and(|name| !name.is_empty()));
-        !bound && claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending")
+fn claim_names_by_pod(set: &StatefulSet) -> Vec<Vec<String>> {
+    let Some(spec) = &set.spec else { return Vec::new() };
+    let of_pod = |ordinal: i32| {
+        let templates = spec.volume_claim_templates.iter().flatten();
+        let names = templates.map(|claim| format!("{}-{}-{ordinal}", claim.name_any(), set.name_any()));
+        names.collect()
     };
-    if let Some(fresh) = fresh.filter(unbound) {
-        done(api.delete(name, &exactly(&fresh)).await).map_err(Error::kube(format!("delete {what}")))?;
-    }
+    (0..spec.replicas.unwrap_or(1)).map(of_pod).collect()
+}
+
+async fn claim(ctx: &Context, namespace: &str, name: &str) -> Result<Option<PersistentVolumeClaim>, Error> {
+    let api = Api::<PersistentVolumeClaim>::namespaced(ctx.client.clone(), namespace);
+    let found = api.get_opt(name).await;
+    found.map_err(Error::kube(format!(
+        "read PersistentVolumeClaim {namespace}/{name}"
+    )))
+}
+
+fn is_unbound(claim: &PersistentVolumeClaim) -> bool {
+    let bound = claim
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.volume_name.as_ref().is_some_and(|name| !name.is_empty()));
+    !bound && claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending")
+}
+
+async fn unbound_claim(ctx: &Context, namespace: &str, claim: &PersistentVolumeClaim) -> Result<(), Error> {
+    let name = claim.name_any();
+    let api = Api::<PersistentVolumeClaim>::namespaced(ctx.client.clone(), namespace);
+    let what = format!("delete PersistentVolumeClaim {namespace}/{name}");
+    done(api.delete(&name, &exactly(claim)).await).map_err(Error::kube(what))?;
     Ok(())
 }

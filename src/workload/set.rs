@@ -28,7 +28,7 @@ pub enum Verdict {
     Keep,
     /// It is not what we want and none of its pods runs: write it.
     Replace,
-    /// As [`Verdict::Replace`], but a field differs that cannot be changed: delete it first.
+    /// As [`Verdict::Replace`], but its claims differ in more than size: it is deleted first, if its volumes hold nothing.
     Recreate,
     /// It is not what we want, and its pods serve: report the change, touch nothing.
     Pending,
@@ -174,8 +174,9 @@ pub fn verdict(desired: &StatefulSet, live: Option<&StatefulSet>, pods: &[Arc<Po
 fn changed(desired: &StatefulSet, live: &StatefulSet, broken: bool) -> Verdict {
     match claims::compare(desired, live) {
         Claims::Same if is_as_found(live) && broken => Verdict::Remake,
-        Claims::Same if !is_as_found(live) && broken => Verdict::Replace,
-        _ if broken => Verdict::Recreate,
+        Claims::Same if broken => Verdict::Replace,
+        Claims::Grown if broken => Verdict::Remake,
+        Claims::Shrunk | Claims::Other if broken => Verdict::Recreate,
         Claims::Same if !is_as_found(live) => Verdict::Pending,
         Claims::Grown if !is_as_found(live) && only_sizes_differ(desired, live) => Verdict::Remake,
         _ => Verdict::PendingRemake,

@@ -379,6 +379,10 @@ impl State {
             "get" => self.objects.get(&key).cloned(),
             "create" => self.objects.create(&key, typed(body, request)),
             "update" => self.objects.update(&key, body.clone(), status),
+            "apply" if request.is_dry_run() => {
+                let mut tried = self.objects.clone();
+                tried.apply(&key, request.parameter("fieldManager"), body.clone(), status)
+            }
             "apply" => self
                 .objects
                 .apply(&key, request.parameter("fieldManager"), body.clone(), status),

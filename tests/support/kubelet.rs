@@ -28,6 +28,7 @@ pub struct Kubelet {
     storage_classes: BTreeSet<String>,
     missing_images: BTreeSet<String>,
     held: BTreeSet<String>,
+    crashing: BTreeSet<String>,
     unschedulable: BTreeMap<String, String>,
     /// Where the RocketMQ of a pod answers, `host:port`, by the uid of the pod.
     processes: HashMap<String, String>,
@@ -44,6 +45,7 @@ impl Kubelet {
             storage_classes: ["rocketmq-storage", GROWING].map(str::to_owned).into(),
             missing_images: BTreeSet::new(),
             held: BTreeSet::new(),
+            crashing: BTreeSet::new(),
             unschedulable: BTreeMap::new(),
             processes: HashMap::new(),
             names: BTreeMap::new(),
@@ -60,6 +62,11 @@ impl Kubelet {
         self.held.insert(pod.to_owned());
     }
 
+    /// The container of the pod of that name keeps ending; its volumes stay.
+    pub fn crashes(&mut self, pod: &str) {
+        self.crashing.insert(pod.to_owned());
+    }
+
     /// The pod of that name finds no node, and why.
     pub fn cannot_schedule(&mut self, pod: &str, why: &str) {
         self.unschedulable.insert(pod.to_owned(), why.to_owned());
@@ -69,6 +76,7 @@ impl Kubelet {
     pub fn heal(&mut self) {
         self.missing_images.clear();
         self.held.clear();
+        self.crashing.clear();
         self.unschedulable.clear();
     }
 
@@ -224,6 +232,7 @@ impl Kubelet {
 
     fn advance(&mut self, pod: &Pod) {
         let status = match self.trouble(pod) {
+            _ if self.crashing.contains(&pod.name_any()) => self.crash(pod),
             Some(trouble) => trouble,
             None => self.runs(pod),
         };
@@ -235,6 +244,38 @@ impl Kubelet {
                 objects.update(&key, next, true)
             })
             .unwrap();
+    }
+
+    /// The status of a pod whose container just ended, and not for the first time.
+    fn crash(&mut self, pod: &Pod) -> Value {
+        let served = self.processes.remove(&pod.uid().unwrap());
+        let before = pod.status.clone().unwrap_or_default();
+        let served = served.inspect(|address| {
+            self.rocketmq.kill(address);
+        });
+        let mut status = waiting(
+            &pod.spec.as_ref().unwrap().containers[0],
+            "CrashLoopBackOff",
+            "back-off",
+        );
+        status["podIP"] = json!(before.pod_ip);
+        status["startTime"] = json!("2026-01-01T00:00:00Z");
+        let conditions = json!(before.conditions);
+        let changed = conditions
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|one| one["type"] == "Ready");
+        let changed = changed.map_or(json!("2026-01-01T00:00:00Z"), |one| {
+            one["lastTransitionTime"].clone()
+        });
+        let changed = if served.is_some() {
+            json!("2026-01-01T00:00:20Z")
+        } else {
+            changed
+        };
+        status["conditions"] = json!([{"type": "Ready", "status": "False", "lastTransitionTime": changed}]);
+        status
     }
 
     /// The status of a pod that cannot run.
@@ -322,15 +363,22 @@ impl Kubelet {
         let held = self.held.contains(&pod.name_any());
         if !held && !self.processes.contains_key(&uid) {
             let process = self.start(pod, &ip);
-            self.processes.insert(uid, process);
+            self.processes.insert(uid.clone(), process);
         }
         let ready = if held { "False" } else { "True" };
-        let conditions = ["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(
-            |kind| json!({"type": kind, "status": if kind.ends_with("Ready") { ready } else { "True" }}),
-        );
+        let served = self.processes.contains_key(&uid);
+        let changed = if served {
+            "2026-01-01T00:00:20Z"
+        } else {
+            "2026-01-01T00:00:00Z"
+        };
+        let conditions = ["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(|kind| {
+            let status = if kind.ends_with("Ready") { ready } else { "True" };
+            json!({"type": kind, "status": status, "lastTransitionTime": changed})
+        });
         let container = &pod.spec.as_ref().unwrap().containers[0];
         json!({
-            "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "198.18.255.1",
+            "phase": "Running", "startTime": "2026-01-01T00:00:00Z", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "198.18.255.1",
             "conditions": conditions,
             "containerStatuses": [{
                 "name": container.name, "image": container.image, "imageID": "sha256:0", "ready": !held, "started": !held,

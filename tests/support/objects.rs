@@ -27,6 +27,7 @@ pub struct Change {
     pub after: Option<Value>,
 }
 
+#[derive(Clone)]
 struct Stored {
     object: Value,
     /// What each field manager applied last.
@@ -34,7 +35,7 @@ struct Stored {
 }
 
 /// Every object there is.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Objects {
     version: u64,
     made: u64,

@@ -93,7 +93,14 @@ impl Request {
 
     /// Whether it changes the cluster. Events are not counted: they are told, not acted on.
     pub fn is_write(&self) -> bool {
-        matches!(self.verb, "create" | "update" | "apply" | "patch" | "delete") && self.resource != "events"
+        matches!(self.verb, "create" | "update" | "apply" | "patch" | "delete")
+            && self.resource != "events"
+            && !self.is_dry_run()
+    }
+
+    /// Whether it only asks what would come of it.
+    pub fn is_dry_run(&self) -> bool {
+        self.parameter("dryRun") == "All"
     }
 
     pub fn kind(&self) -> String {

@@ -61,6 +61,17 @@ impl Books {
         }
     }
 
+    /// No group went back behind what it had consumed: nothing came again but the little that was not committed yet.
+    pub fn nothing_came_again(&self) {
+        for (name, group) in &self.groups {
+            let again = group.duplicates;
+            assert!(
+                again * 20 < self.produced.acknowledged,
+                "{name} received {again} messages again: {self:?}"
+            );
+        }
+    }
+
     /// No longer than this was there no acknowledged message.
     pub fn no_gap_over(&self, longest: Duration) {
         let gap = Duration::from_millis(self.produced.longest_gap_ms);

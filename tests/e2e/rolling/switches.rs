@@ -9,7 +9,7 @@ use crate::harness::stage::{Space, scenario};
 use crate::harness::wait::seconds;
 
 #[tokio::test]
-async fn without_leave_to_restart_a_change_is_only_told() {
+async fn without_leave_to_restart_a_change_is_told_and_comes_with_the_next_restart() {
     scenario(2, async |stage| {
         let space = stage.restricted_namespace().await;
         let rocketmq = space.start(&name_service("name-service"), &lasting()).await;
@@ -19,6 +19,20 @@ async fn without_leave_to_restart_a_change_is_only_told() {
         rocketmq.change(change).await;
         super::says(&rocketmq, "RestartNotAllowed", seconds(60)).await;
         rocketmq.no_broker_was_restarted(&before).await;
+
+        // It restarts anyway, and comes back with the change, once.
+        let story = async {
+            space.delete("Pod", &rocketmq.pod_name(0, 0)).await;
+            super::says(&rocketmq, "Degraded=False", seconds(180)).await;
+            carried_out(&rocketmq).await;
+        };
+        let ((), replaced) = rocketmq.replaced_during(story).await;
+        assert_eq!(replaced.order, pods(&rocketmq, [(0, 0)]));
+        let pod = rocketmq.pod(0, 0).await;
+        assert_eq!(
+            pod["spec"]["containers"][0]["resources"]["requests"]["cpu"],
+            "11m"
+        );
     })
     .await;
 }
