@@ -146,6 +146,26 @@ async fn a_consumer_with_an_offset_of_the_old_store_keeps_it_read_only_and_is_mo
     assert!(changes.contains("UPDATE_CONSUMER_OFFSET"), "{changes}");
 }
 
+#[tokio::test]
+async fn delayed_messages_of_which_its_broker_does_not_tell_are_waited_for() {
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 10);
+    let delayed = |world: &World, delivered| {
+        world.rocketmq.becomes(&address(world, MASTER), |broker| {
+            broker.version("V4_9_7").delayed(16, delivered, 2)
+        });
+    };
+    delayed(&world, 0);
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 30).await, Vec::<String>::new());
+    says(
+        &world,
+        "Degraded=True StoreWouldBeLost: 2 messages would be lost: 2 messages delayed",
+    );
+    delayed(&world, 2);
+    assert_eq!(goes_on(&mut world, 60).await, [MASTER]);
+}
+
 /// Where the master answers, if it has an address.
 fn address_or(world: &World) -> String {
     let pod = world.find::<k8s_openapi::api::core::v1::Pod>(&format!("mq/{MASTER}"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Admin, Attributes, ConsumedQueue, Error, SubscriptionGroup, TopicConfig};
+use super::{Admin, Attributes, BrokerConfig, ConsumedQueue, Error, SubscriptionGroup, TopicConfig};
 
 /// The address of a broker whose name and id were confirmed; only [`confirm`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ impl ConfirmedAddress {
 pub struct Confirmed<'a> {
     admin: &'a dyn Admin,
     address: ConfirmedAddress,
+    config: BrokerConfig,
 }
 
 /// Reads who answers at `address`, as `host:port`: an [`Error::AnotherBroker`] if that is not `broker_name` with
@@ -55,7 +56,11 @@ pub async fn confirm<'a>(
     let config = admin.broker_config(address).await?;
     if config.broker_name() == Some(broker_name) && config.broker_id() == Some(broker_id) {
         let address = ConfirmedAddress(address.to_owned());
-        return Ok(Confirmed { admin, address });
+        return Ok(Confirmed {
+            admin,
+            address,
+            config,
+        });
     }
     let name = config.broker_name().unwrap_or("without a name");
     let id = config
@@ -73,6 +78,12 @@ impl Confirmed<'_> {
     #[must_use]
     pub fn address(&self) -> &str {
         self.address.as_str()
+    }
+
+    /// What it runs with, as it was read to confirm who it is.
+    #[must_use]
+    pub fn config(&self) -> &BrokerConfig {
+        &self.config
     }
 
     /// See [`Admin::update_broker_config`].

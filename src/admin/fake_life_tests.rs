@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fake::{FakeBroker, FakeRocketMq, Moment};
+use super::system::SCHEDULE_TOPIC;
 use super::{
     Admin, Attributes, Confirmed, ConsumedQueue, Credentials, Error, HaStatus, Registration,
     SubscriptionGroup, TopicConfig, confirm,
@@ -259,10 +260,33 @@ async fn offsets_tell_what_is_still_to_be_consumed() {
     assert_eq!(rocketmq.delay_offsets(MASTER).await, Ok([(3, 1)].into()));
     let info = rocketmq.runtime_info(MASTER).await.unwrap();
     assert_eq!(
-        (info.delayed_backlog(), info.commit_log_max_offset()),
-        (3, Some(1600))
+        (info.delayed()[&3].left(), info.commit_log_max_offset()),
+        (3, Some(2000))
     );
     assert_eq!(rocketmq.topic_stats(MASTER, "nothing").await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_level_of_which_nothing_was_delivered_is_told_by_some_versions_only() {
+    for (version, told, ends) in [
+        ("V4_5_0", true, None),
+        ("V4_9_2", true, Some(4)),
+        ("V4_9_3", false, Some(4)),
+        ("V4_9_8", false, Some(4)),
+        ("V5_5_0", true, Some(4)),
+    ] {
+        let rocketmq = with(version);
+        rocketmq.becomes(MASTER, |broker| broker.delayed(16, 0, 4));
+        let tells = async || {
+            let info = rocketmq.runtime_info(MASTER).await.unwrap();
+            info.delayed().contains_key(&16)
+        };
+        assert_eq!(tells().await, told, "{version}");
+        let stats = rocketmq.topic_stats(MASTER, SCHEDULE_TOPIC).await.unwrap();
+        assert_eq!(stats.map(|queues| queues[&15].max), ends, "{version}");
+        rocketmq.becomes(MASTER, |broker| broker.delayed(16, 1, 4));
+        assert!(tells().await, "{version}");
+    }
 }
 
 #[tokio::test]

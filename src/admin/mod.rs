@@ -133,6 +133,10 @@ pub trait Admin: Send + Sync {
         topic: &'a str,
     ) -> Answer<'a, Option<BTreeMap<i32, QueueOffsets>>>;
 
+    /// Where the next message of a queue goes, also of one that the topic does not count; 0 if there is no such queue
+    /// (`GET_MAX_OFFSET`, 30).
+    fn max_offset<'a>(&'a self, broker: &'a str, topic: &'a str, id: i32) -> Answer<'a, i64>;
+
     /// How far a group is, with one topic or with all of which it has offsets (`GET_CONSUME_STATS`, 208).
     fn consume_stats<'a>(
         &'a self,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::fake::{FakeBroker, FakeRocketMq};
 use super::message::{broker, cluster, groups, offsets, topics};
-use super::{Admin, Attributes, SubscriptionGroup, TopicConfig, confirm};
+use super::{Admin, Attributes, Delayed, SubscriptionGroup, TopicConfig, confirm};
 
 const MASTER: &str = "198.18.0.3:10911";
 
@@ -21,7 +21,7 @@ fn decode_all(body: &[u8]) {
     let _ = broker::runtime_info(body).map(|info| {
         (
             info.release(),
-            info.delayed_backlog(),
+            info.delayed().values().map(Delayed::left).max(),
             info.put_tps(),
             info.timer(),
         )

@@ -18,6 +18,14 @@ pub struct Delayed {
     pub max: i64,
 }
 
+impl Delayed {
+    /// How many are still to be delivered.
+    #[must_use]
+    pub fn left(&self) -> i64 {
+        self.max.saturating_sub(self.delivered).max(0)
+    }
+}
+
 /// What the timer of RocketMQ 5.x (messages with a delivery time of their own) has still to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimerBacklog {
@@ -73,7 +81,8 @@ impl RuntimeInfo {
         self.number("dispatchBehindBytes")
     }
 
-    /// `scheduleMessageOffset_LEVEL`: the levels that were ever used.
+    /// `scheduleMessageOffset_LEVEL`: the levels that were ever used, if [`Version::tells_levels_that_wait`]; otherwise those
+    /// of which a message was delivered.
     #[must_use]
     pub fn delayed(&self) -> BTreeMap<i32, Delayed> {
         let all = self.0.iter();
@@ -84,13 +93,6 @@ impl RuntimeInfo {
             Some((level, Delayed { delivered, max }))
         })
         .collect()
-    }
-
-    /// Messages of all delay levels that were not delivered yet.
-    #[must_use]
-    pub fn delayed_backlog(&self) -> i64 {
-        let behind = |level: &Delayed| level.max.saturating_sub(level.delivered).max(0);
-        self.delayed().values().map(behind).fold(0, i64::saturating_add)
     }
 
     /// What the timer has still to do; none before 5.0.0.

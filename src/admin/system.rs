@@ -2,6 +2,9 @@
 //!
 //! Source: RocketMQ 4.5.0 `TopicConfigManager`, `SubscriptionGroupManager`, 5.5.0 `TopicValidator`, `MixAll`.
 
+/// Where messages of delay levels wait: those of level N in queue N - 1.
+pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+
 const TOPICS: [&str; 12] = [
     "BenchmarkTest",
     "CHECKPOINT_TOPIC",
@@ -11,7 +14,7 @@ const TOPICS: [&str; 12] = [
     "RMQ_SYS_TRACE_TOPIC",
     "RMQ_SYS_TRANS_HALF_TOPIC",
     "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "SCHEDULE_TOPIC_XXXX",
+    SCHEDULE_TOPIC,
     "SELF_TEST_TOPIC",
     "TBW102",
     "TRANS_CHECK_MAX_TIME_TOPIC",

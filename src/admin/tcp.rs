@@ -158,6 +158,13 @@ impl Admin for TcpAdmin {
         )
     }
 
+    fn max_offset<'a>(&'a self, broker: &'a str, topic: &'a str, id: i32) -> Answer<'a, i64> {
+        let request = codes::GET_MAX_OFFSET.request();
+        let request = request.with("topic", topic).with("queueId", id);
+        self.ask(broker, request, |frame: &Frame| offsets::offset(&frame.fields))
+            .boxed()
+    }
+
     fn consume_stats<'a>(
         &'a self,
         broker: &'a str,

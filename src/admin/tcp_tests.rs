@@ -314,6 +314,15 @@ async fn brokers_are_told_what_to_change() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_queue_is_asked_for_by_its_number() {
+    let admin = patient();
+    let told = Frame::default().with([("offset".to_owned(), "12".to_owned())].into(), "".into());
+    let (request, end) = exchange(async |at| admin.max_offset(at, "payments", 3).await, told).await;
+    is(&request, 30, &[("queueId", "3"), ("topic", "payments")], "");
+    assert_eq!(end, Ok(12));
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_none_and_any_other_refusal_an_error() {
     let admin = patient();
     let (_, route) = exchange(async |at| admin.route(at, "payments").await, refusal(17)).await;

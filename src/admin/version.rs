@@ -77,6 +77,20 @@ impl Version {
         self.since(5, 0, 0)
     }
 
+    /// Whether a broker has the topic in which messages of delay levels wait (`SCHEDULE_TOPIC_XXXX`). Others have its queues
+    /// alone.
+    #[must_use]
+    pub fn has_schedule_topic(self) -> bool {
+        self.since(4, 7, 1)
+    }
+
+    /// Whether a delay level is told with the broker's state as soon as a message waits in it. 4.9.3 to 4.9.8 tell of a level
+    /// only when the first of its messages was delivered (`ScheduleMessageService`, `DeliverDelayedMessageTimerTask`).
+    #[must_use]
+    pub fn tells_levels_that_wait(self) -> bool {
+        !self.since(4, 9, 3) || self.since(5, 0, 0)
+    }
+
     /// Whether a broker answers a request that it does not know. Others stay silent.
     #[must_use]
     pub fn answers_unknown_codes(self) -> bool {
@@ -200,9 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn levels_of_which_nothing_was_delivered_are_not_told_from_4_9_3_to_4_9_8() {
+        for (text, told) in [
+            ("4.5.0", true),
+            ("4.9.2", true),
+            ("4.9.3", false),
+            ("4.9.8", false),
+            ("5.0.0", true),
+        ] {
+            assert_eq!(version(text).tells_levels_that_wait(), told, "{text}");
+        }
+    }
+
+    #[test]
     fn every_gate_opens_with_its_version() {
         type Gate = fn(Version) -> bool;
-        let gates: [(Gate, &str, &str); 9] = [
+        let gates: [(Gate, &str, &str); 10] = [
+            (Version::has_schedule_topic, "4.7.0", "4.7.1"),
             (Version::answers_after_topic_is_put, "4.7.0", "4.7.1"),
             (Version::deletes_offsets_with_group, "4.8.0", "4.9.0"),
             (Version::answers_unknown_codes, "4.9.0", "4.9.1"),

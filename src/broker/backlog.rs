@@ -9,8 +9,9 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::delayed;
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
-use crate::admin::{Admin, ConsumerOffsets, Error, QueueOffsets, RuntimeInfo, TopicConfig, confirm};
+use crate::admin::{Admin, ConsumerOffsets, Delayed, Error, QueueOffsets, RuntimeInfo, TopicConfig, confirm};
 
 /// Requests to one broker that are under way at once.
 const AT_ONCE: usize = 16;
@@ -78,8 +79,10 @@ pub struct Facts {
     pub offsets: ConsumerOffsets,
     /// By topic: the groups that subscribe to it and have no offset of it, but for those that broadcast.
     pub newcomers: BTreeMap<String, BTreeSet<String>>,
-    /// What the broker says of its timers.
+    /// What the broker says of its state, such as of its timer.
     pub runtime: RuntimeInfo,
+    /// How far each delay level is that was ever used.
+    pub delayed: BTreeMap<i32, Delayed>,
 }
 
 /// What a master still holds for somebody.
@@ -145,10 +148,11 @@ pub async fn read_some(
     who: &Who,
     counts: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Facts, Error> {
-    confirm(admin, address, &who.broker_name, 0).await?;
+    let broker = confirm(admin, address, &who.broker_name, 0).await?;
     let topics = admin.topics(address).await?;
     let offsets = admin.consumer_offsets(address).await?;
-    let runtime = timers(admin, address).await?;
+    let runtime = delayed::runtime(admin, address).await?;
+    let delayed = delayed::levels(admin, address, &runtime, broker.config()).await?;
     let counted = topics
         .topics
         .values()
@@ -168,6 +172,7 @@ pub async fn read_some(
         offsets,
         newcomers: BTreeMap::new(),
         runtime,
+        delayed,
     };
     let narrowed: Vec<_> = counted
         .filter(|topic| topic.read_queues > topic.write_queues)
@@ -178,30 +183,6 @@ pub async fn read_some(
         facts.queues.entry(topic).or_default().insert(id, queue);
     }
     Ok(facts)
-}
-
-/// Everything the broker says of its timers must be there to read: what is not would count as nothing.
-async fn timers(admin: &dyn Admin, address: &str) -> Result<RuntimeInfo, Error> {
-    let runtime = admin.runtime_info(address).await?;
-    let of_levels = runtime
-        .0
-        .keys()
-        .filter(|key| key.starts_with("scheduleMessageOffset_"));
-    let of_timer = ["timerOffsetBehind", "timerCongestNum", "timerReadBehind"];
-    let reason = if runtime.delayed().len() != of_levels.count() {
-        "a scheduleMessageOffset is not two numbers"
-    } else if runtime.timer().is_none() && of_timer.iter().any(|key| runtime.0.contains_key(*key)) {
-        "timerOffsetBehind, timerCongestNum and timerReadBehind are not all numbers"
-    } else if runtime.dispatch_behind_bytes().is_none() {
-        "dispatchBehindBytes is not a number"
-    } else {
-        return Ok(runtime);
-    };
-    Err(Error::Malformed {
-        address: address.to_owned(),
-        request: "GET_BROKER_RUNTIME_INFO",
-        reason: reason.to_owned(),
-    })
 }
 
 /// The groups that subscribe to topics with messages and have not consumed of them yet. Clients that are broadcast to keep
@@ -356,10 +337,10 @@ impl Facts {
 #[must_use]
 pub fn backlog(facts: &Facts, ignore: &[String]) -> Backlog {
     let timer = facts.runtime.timer().unwrap_or_default();
+    let levels = facts.delayed.values().map(Delayed::left);
     let mut found = Backlog {
-        delayed: facts
-            .runtime
-            .delayed_backlog()
+        delayed: levels
+            .fold(0, i64::saturating_add)
             .saturating_add(timer.offset_behind.max(0))
             .saturating_add(timer.congested.max(0)),
         undispatched: facts.runtime.dispatch_behind_bytes().unwrap_or_default().max(0),

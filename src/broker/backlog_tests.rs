@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::admin::fake::{FakeBroker, FakeRocketMq};
+use crate::admin::system::SCHEDULE_TOPIC;
 
 const MASTER: &str = "198.18.0.3:10911";
 
@@ -201,6 +202,52 @@ async fn delayed_messages_are_waited_for_also_those_of_the_timer() {
 }
 
 #[tokio::test]
+async fn delayed_messages_are_waited_for_also_where_none_of_their_level_was_delivered_yet() {
+    for version in [
+        "V4_5_0", "V4_9_2", "V4_9_3", "V4_9_7", "V4_9_8", "V5_0_0", "V5_5_0",
+    ] {
+        let broker = master().version(version).delayed(16, 0, 4).delayed(3, 5, 6);
+        let waiting = found(broker.clone()).await;
+        assert_eq!((waiting.delayed, waiting.total()), (5, 5), "{version}");
+        let done = found(broker.delayed(16, 4, 4).delayed(3, 6, 6)).await;
+        assert!(done.is_empty(), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn delayed_messages_that_are_gone_are_not_waited_for() {
+    let level_16 = |min| {
+        let broker = master().version("V4_9_7").delayed(16, 0, 7);
+        broker.queue(SCHEDULE_TOPIC, 15, min, 7)
+    };
+    assert_eq!(found(level_16(5)).await.delayed, 2);
+    assert!(found(level_16(7)).await.is_empty());
+    assert_eq!(found(level_16(5).delayed(3, 1, 4)).await.delayed, 2 + 3);
+}
+
+#[tokio::test]
+async fn levels_beyond_the_eighteen_queues_that_a_broker_counts_are_seen_too() {
+    let broker = master()
+        .version("V4_9_7")
+        .config("messageDelayLevel", &"1s ".repeat(20))
+        .delayed(20, 0, 4);
+    assert_eq!(found(broker.clone()).await.delayed, 4);
+    assert_eq!(found(broker.clone().delayed(20, 1, 4)).await.delayed, 3);
+    assert_eq!(found(broker.version("V5_5_0")).await.delayed, 4);
+}
+
+#[tokio::test]
+async fn where_levels_may_be_untold_and_their_queues_are_not_there_nothing_is_known() {
+    for (version, known) in [("V4_9_2", true), ("V4_9_7", false), ("V5_5_0", true)] {
+        let rocketmq = rocketmq(master().version(version));
+        let broker = confirm(&rocketmq, MASTER, "orders-1", 0).await.unwrap();
+        broker.delete_topic(SCHEDULE_TOPIC).await.unwrap();
+        let read = read(&rocketmq, MASTER, &who()).await;
+        assert_eq!(read.is_ok(), known, "{version}: {read:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_revive_log_is_done_when_it_stands_still_for_its_offset_never_reaches_the_end() {
     let log = "rmq_sys_REVIVE_LOG_orders";
     let broker = |end, revived| {
@@ -337,10 +384,8 @@ proptest! {
                 )]),
             },
             newcomers: BTreeMap::new(),
-            runtime: RuntimeInfo(BTreeMap::from([(
-                "scheduleMessageOffset_1".to_owned(),
-                format!("0,{delayed}"),
-            )])),
+            runtime: RuntimeInfo::default(),
+            delayed: BTreeMap::from([(1, Delayed { delivered: 0, max: delayed })]),
         };
         let wanted = (min..min + held).filter(|message| *message >= consumed.unwrap_or(min)).count();
         let found = backlog(&facts, &[]);

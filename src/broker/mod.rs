@@ -6,6 +6,7 @@ pub mod before;
 pub mod children;
 pub mod config;
 pub mod credentials;
+mod delayed;
 pub mod drain;
 pub mod homes;
 pub mod leave;

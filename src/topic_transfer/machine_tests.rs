@@ -62,6 +62,7 @@ impl Broker {
             offsets: ConsumerOffsets::default(),
             newcomers: BTreeMap::new(),
             runtime: RuntimeInfo([("dispatchBehindBytes".to_owned(), "0".to_owned())].into()),
+            delayed: BTreeMap::new(),
         };
         if self.topic.is_some() {
             facts.queues.insert(TOPIC.to_owned(), [(0, queue)].into());

@@ -255,10 +255,10 @@ impl Held {
             let ends = owned.iter().map(|name| end(name));
             held.retried = ends.fold(held.retried, i64::saturating_add);
         }
-        let levels = facts.runtime.delayed();
-        held.delayed = levels
-            .into_iter()
-            .map(|(level, messages)| (level, (messages.delivered, messages.max)))
+        held.delayed = facts
+            .delayed
+            .iter()
+            .map(|(level, messages)| (*level, (messages.delivered, messages.max)))
             .collect();
         let revive = format!("{REVIVE_TOPIC}{}", facts.who.cluster);
         let worked = facts.offsets.of(&revive, REVIVE_GROUP);

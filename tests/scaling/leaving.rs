@@ -102,6 +102,22 @@ async fn a_drain_waits_for_no_group_that_its_user_ignores() {
 }
 
 #[tokio::test]
+async fn a_drain_waits_for_delayed_messages_of_which_no_level_delivered_any_yet() {
+    let mut world = two_groups(0).await;
+    let master = address(&world, "orders-1-master-0");
+    world
+        .rocketmq
+        .becomes(&master, |broker| broker.version("V4_9_7").delayed(16, 0, 1));
+    resize(&world, 1);
+    time_passes(&mut world, 20).await;
+    says(&world, "1 message left; 1 message delayed");
+    assert!(world.find::<Pod>("mq/orders-1-master-0").is_some());
+    world.rocketmq.becomes(&master, |broker| broker.delayed(16, 1, 1));
+    time_passes(&mut world, 20).await;
+    assert!(world.find::<Pod>("mq/orders-1-master-0").is_none());
+}
+
+#[tokio::test]
 async fn with_policy_immediate_a_group_goes_at_once_and_what_is_dropped_is_told() {
     let mut world = two_groups(3).await;
     let immediate = json!({"spec": {"size": 1, "scaleIn": {"policy": "Immediate"}}});

@@ -235,6 +235,27 @@ async fn what_waits_for_its_next_try_is_waited_for_but_not_what_others_delay() {
 }
 
 #[tokio::test]
+async fn a_message_that_waits_for_its_next_try_is_waited_for_also_where_its_broker_does_not_tell_of_it() {
+    let mut two = Two::of_versions("V4_9_7", "V4_9_7");
+    two.world
+        .rocketmq
+        .becomes(OLD[1], |master| master.delayed(16, 0, 1));
+    two.world.apply::<TopicTransfer>(transfer("move"));
+    two.until(TransferPhase::Draining).await;
+    for _ in 0..20 {
+        two.look().await;
+        two.pass(10);
+    }
+    two.says("delayed messages are to be delivered at broker orders-1");
+    assert_eq!(two.phase(), TransferPhase::Draining);
+    two.world
+        .rocketmq
+        .becomes(OLD[1], |master| master.delayed(16, 1, 1));
+    two.run().await;
+    assert_eq!(two.phase(), TransferPhase::Succeeded, "{:#?}", two.told());
+}
+
+#[tokio::test]
 async fn a_broker_that_does_not_answer_is_waited_for_in_every_phase() {
     for phase in [
         TransferPhase::Pending,

@@ -206,10 +206,7 @@ impl Admin for FakeRocketMq {
 
     fn delay_offsets<'a>(&'a self, broker: &'a str) -> Answer<'a, BTreeMap<i32, i64>> {
         self.read(broker, codes::GET_ALL_DELAY_OFFSET, |broker| {
-            let delayed = broker.store().delayed.iter();
-            delayed
-                .map(|(level, (delivered, _))| (*level, *delivered))
-                .collect()
+            broker.store().delayed.clone()
         })
     }
 
@@ -220,6 +217,12 @@ impl Admin for FakeRocketMq {
     ) -> Answer<'a, Option<BTreeMap<i32, QueueOffsets>>> {
         self.read(broker, codes::GET_TOPIC_STATS_INFO, |broker| {
             broker.store().topic_stats(topic)
+        })
+    }
+
+    fn max_offset<'a>(&'a self, broker: &'a str, topic: &'a str, id: i32) -> Answer<'a, i64> {
+        self.read(broker, codes::GET_MAX_OFFSET, |broker| {
+            broker.store().queue(topic, id).max
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::EXPIRE;
 use super::store::Store;
 use super::troubles::Fault;
+use crate::admin::system::SCHEDULE_TOPIC;
 use crate::admin::{
     BrokerConfig, Client, ConsumedQueue, ConsumerConnection, Credentials, HaStatus, QueueData, QueueOffsets,
     RuntimeInfo, SubscriptionGroup, TopicConfig, Version,
@@ -171,11 +172,12 @@ impl FakeBroker {
         self
     }
 
-    /// How many messages of a delay level were delivered, of how many.
+    /// How many messages of a delay level were delivered, of how many. Some versions do not tell of a level before its first
+    /// message is: [`Version::tells_levels_that_wait`].
     #[must_use]
     pub fn delayed(mut self, level: i32, delivered: i64, max: i64) -> Self {
-        self.store.delayed.insert(level, (delivered, max));
-        self
+        self.store.delayed.insert(level, delivered);
+        self.queue(SCHEDULE_TOPIC, level - 1, 0, max)
     }
 
     /// A client of a group is connected and subscribes to these topics.
@@ -279,7 +281,12 @@ impl FakeBroker {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
-        for (level, (delivered, max)) in &self.store.delayed {
+        let release = self.release();
+        for (level, delivered) in &self.store.delayed {
+            if *delivered == 0 && !release.tells_levels_that_wait() {
+                continue;
+            }
+            let max = self.store.queue(SCHEDULE_TOPIC, level - 1).max;
             whole.insert(
                 format!("scheduleMessageOffset_{level}"),
                 format!("{delivered},{max}"),

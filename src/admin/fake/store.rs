@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::troubles::Fault;
+use crate::admin::system::SCHEDULE_TOPIC;
 use crate::admin::{
     ATTRIBUTES, Attributes, ConsumeStats, ConsumedQueue, ConsumerOffsets, DataVersion, Progress, Queue,
     QueueOffsets, SubscriptionGroup, TopicConfig, Version,
@@ -22,8 +23,8 @@ pub(super) struct Store {
     pub(super) offsets: ConsumerOffsets,
     /// By topic and queue id.
     pub(super) queues: BTreeMap<String, BTreeMap<i32, QueueOffsets>>,
-    /// By delay level: how many messages were delivered, of how many.
-    pub(super) delayed: BTreeMap<i32, (i64, i64)>,
+    /// By delay level: how many messages were delivered.
+    pub(super) delayed: BTreeMap<i32, i64>,
     /// Of topics, groups alike.
     pub(super) version: DataVersion,
 }
@@ -41,6 +42,10 @@ impl Store {
             let mut topic = TopicConfig::new(name, queues);
             topic.perm = perm;
             self.topics.entry(name.to_owned()).or_insert(topic);
+        }
+        if version.has_schedule_topic() {
+            let topic = TopicConfig::new(SCHEDULE_TOPIC, 18);
+            self.topics.entry(topic.name.clone()).or_insert(topic);
         }
         for name in ["TOOLS_CONSUMER", "SELF_TEST_C_GROUP", "CID_ONSAPI_PULL"] {
             if !self.groups.contains_key(name) {

@@ -64,6 +64,7 @@ pub(in crate::admin) const GET_ALL_TOPIC_CONFIG: Code = broker(21, "GET_ALL_TOPI
 pub(in crate::admin) const UPDATE_BROKER_CONFIG: Code = broker(25, "UPDATE_BROKER_CONFIG", Pace::Slow);
 pub(in crate::admin) const GET_BROKER_CONFIG: Code = broker(26, "GET_BROKER_CONFIG", Pace::Quick);
 pub(in crate::admin) const GET_BROKER_RUNTIME_INFO: Code = broker(28, "GET_BROKER_RUNTIME_INFO", Pace::Quick);
+pub(in crate::admin) const GET_MAX_OFFSET: Code = broker(30, "GET_MAX_OFFSET", Pace::Quick);
 pub(in crate::admin) const GET_ALL_CONSUMER_OFFSET: Code = broker(43, "GET_ALL_CONSUMER_OFFSET", Pace::Slow);
 pub(in crate::admin) const GET_ALL_DELAY_OFFSET: Code = broker(45, "GET_ALL_DELAY_OFFSET", Pace::Quick);
 pub(in crate::admin) const UPDATE_AND_CREATE_SUBSCRIPTIONGROUP: Code =
