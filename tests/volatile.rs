@@ -147,6 +147,27 @@ async fn a_consumer_with_an_offset_of_the_old_store_keeps_it_read_only_and_is_mo
 }
 
 #[tokio::test]
+async fn a_group_that_consumes_elsewhere_and_not_yet_here_is_waited_for() {
+    let masters = [MASTER, "orders-1-master-0"];
+    let mut world = serving(broker("orders").groups(2)).await;
+    has_payments(&world, &masters, 10);
+    world.rocketmq.becomes(&address(&world, masters[1]), |broker| {
+        broker.consumed("payments", "nightly", 0, 10)
+    });
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 30).await, Vec::<String>::new());
+    says(
+        &world,
+        "Degraded=True StoreWouldBeLost: 10 messages would be lost: group nightly on topic payments",
+    );
+    edit(
+        &world,
+        &json!({"spec": {"scaleIn": {"ignoreConsumerGroups": ["nightly"]}}}),
+    );
+    assert_eq!(goes_on(&mut world, 60).await, masters);
+}
+
+#[tokio::test]
 async fn delayed_messages_of_which_its_broker_does_not_tell_are_waited_for() {
     let mut world = serving(broker("orders")).await;
     has_payments(&world, &[MASTER], 10);

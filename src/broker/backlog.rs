@@ -9,6 +9,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::consumers::{Other, elsewhere, newcomers};
 use super::delayed;
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
 use crate::admin::{Admin, ConsumerOffsets, Delayed, Error, QueueOffsets, RuntimeInfo, TopicConfig, confirm};
@@ -77,7 +78,8 @@ pub struct Facts {
     pub queues: BTreeMap<String, BTreeMap<i32, QueueOffsets>>,
     /// How far groups are.
     pub offsets: ConsumerOffsets,
-    /// By topic: the groups that subscribe to it and have no offset of it, but for those that broadcast.
+    /// By topic: the groups that are to consume it and have no offset of it. They subscribe to it, but for those that broadcast,
+    /// or consume it at another master.
     pub newcomers: BTreeMap<String, BTreeSet<String>>,
     /// What the broker says of its state, such as of its timer.
     pub runtime: RuntimeInfo,
@@ -116,11 +118,32 @@ pub struct Blocker {
     pub last_commit_ms: Option<i64>,
 }
 
+/// Whom a master waits for, beside those that it knows itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Whom<'a> {
+    /// What groups consumed at the other masters, of each: [`elsewhere`].
+    pub elsewhere: &'a [ConsumerOffsets],
+    /// Groups that are not waited for.
+    pub ignore: &'a [String],
+}
+
+/// As [`look`], with who consumes at the `others`, and the groups to be ignored.
+pub async fn look_with(
+    admin: &dyn Admin,
+    address: &str,
+    who: &Who,
+    (others, ignore): (&[Other<'_>], &[String]),
+) -> Result<Backlog, String> {
+    let elsewhere = &elsewhere(admin, others).await?;
+    let backlog = look(admin, address, who, Whom { elsewhere, ignore }).await;
+    backlog.map_err(|err| err.to_string())
+}
+
 /// Reads how much a master holds and whom it waits for: [`read`], [`backlog`], and how old the commits of the groups are
 /// that are named. An error is never "nothing".
-pub async fn look(admin: &dyn Admin, address: &str, who: &Who, ignore: &[String]) -> Result<Backlog, Error> {
-    let facts = read(admin, address, who).await?;
-    let mut found = backlog(&facts, ignore);
+pub async fn look(admin: &dyn Admin, address: &str, who: &Who, whom: Whom<'_>) -> Result<Backlog, Error> {
+    let facts = read(admin, address, who, whom.elsewhere).await?;
+    let mut found = backlog(&facts, whom.ignore);
     for blocker in found.blockers.iter_mut().take(NAMED) {
         let stats = admin
             .consume_stats(address, &blocker.group, Some(&blocker.topic))
@@ -132,13 +155,30 @@ pub async fn look(admin: &dyn Admin, address: &str, who: &Who, ignore: &[String]
 }
 
 /// What all of these answer, a few asked at a time; the first error ends it.
-async fn some_at_once<T: Send>(asked: Vec<BoxFuture<'_, Result<T, Error>>>) -> Result<Vec<T>, Error> {
+pub(super) async fn some_at_once<T: Send>(
+    asked: Vec<BoxFuture<'_, Result<T, Error>>>,
+) -> Result<Vec<T>, Error> {
     stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await
 }
 
+/// What is read of a master.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// Which topics count.
+    pub topics: &'a (dyn Fn(&str) -> bool + Sync),
+    /// As [`Whom::elsewhere`].
+    pub elsewhere: &'a [ConsumerOffsets],
+}
+
 /// Reads what the master at `address`, as `host:port`, holds; an [`Error::AnotherBroker`] if it is not that master.
-pub async fn read(admin: &dyn Admin, address: &str, who: &Who) -> Result<Facts, Error> {
-    read_some(admin, address, who, &|_| true).await
+pub async fn read(
+    admin: &dyn Admin,
+    address: &str,
+    who: &Who,
+    elsewhere: &[ConsumerOffsets],
+) -> Result<Facts, Error> {
+    let topics = &|_: &str| true;
+    read_some(admin, address, who, Scope { topics, elsewhere }).await
 }
 
 /// As [`read`], of the topics that count here.
@@ -146,7 +186,7 @@ pub async fn read_some(
     admin: &dyn Admin,
     address: &str,
     who: &Who,
-    counts: &(dyn Fn(&str) -> bool + Sync),
+    scope: Scope<'_>,
 ) -> Result<Facts, Error> {
     let broker = confirm(admin, address, &who.broker_name, 0).await?;
     let topics = admin.topics(address).await?;
@@ -156,7 +196,7 @@ pub async fn read_some(
     let counted = topics
         .topics
         .values()
-        .filter(|topic| who.kind(&topic.name) != Kind::Other && counts(&topic.name));
+        .filter(|topic| who.kind(&topic.name) != Kind::Other && (scope.topics)(&topic.name));
     let queues = counted.clone().map(|topic| {
         let topic = topic.name.as_str();
         async move {
@@ -178,50 +218,12 @@ pub async fn read_some(
         .filter(|topic| topic.read_queues > topic.write_queues)
         .collect();
     facts.newcomers = newcomers(admin, address, &facts, &narrowed).await?;
+    facts.add(scope.elsewhere);
     let shut = shut_queues(admin, address, &facts, &narrowed).await?;
     for (topic, id, queue) in shut {
         facts.queues.entry(topic).or_default().insert(id, queue);
     }
     Ok(facts)
-}
-
-/// The groups that subscribe to topics with messages and have not consumed of them yet. Clients that are broadcast to keep
-/// their offsets themselves: RocketMQ counts them nowhere, and so do we.
-async fn newcomers(
-    admin: &dyn Admin,
-    address: &str,
-    facts: &Facts,
-    narrowed: &[&TopicConfig],
-) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
-    let asked = facts.queues.iter().filter(|(topic, queues)| {
-        let holds = queues.values().any(|queue| queue.max > queue.min);
-        let may_hold = narrowed.iter().any(|narrowed| narrowed.name == **topic);
-        facts.who.kind(topic) == Kind::User && (holds || may_hold)
-    });
-    let subscribed = asked.map(|(topic, _)| {
-        async move {
-            let mut groups = admin.consumer_groups_of(address, topic).await?;
-            groups.retain(|group| is_consumer(group) && facts.offsets.of(topic, group).is_none());
-            Ok((topic.clone(), groups.into_iter().collect::<BTreeSet<_>>()))
-        }
-        .boxed()
-    });
-    let subscribed = some_at_once(subscribed.collect()).await?;
-    let mut subscribed: BTreeMap<_, _> = subscribed.into_iter().collect();
-    let groups: BTreeSet<String> = subscribed.values().flatten().cloned().collect();
-    let broadcast = groups.iter().map(|group| {
-        async move {
-            let connection = admin.consumer_connection(address, group).await?;
-            let model = connection.and_then(|connection| connection.message_model);
-            Ok((model.as_deref() == Some("BROADCASTING")).then_some(group))
-        }
-        .boxed()
-    });
-    let broadcast = some_at_once(broadcast.collect()).await?;
-    for groups in subscribed.values_mut() {
-        groups.retain(|group| !broadcast.contains(&Some(group)));
-    }
-    Ok(subscribed)
 }
 
 /// Queues that are read and no longer written to, which `GET_TOPIC_STATS_INFO` leaves out (`AdminBrokerProcessor`): where
@@ -257,6 +259,21 @@ pub fn is_consumer(group: &str) -> bool {
 }
 
 impl Facts {
+    /// Takes in who consumes the topics at other masters. A group that is offline since this one has the topic never came to
+    /// commit an offset here, and is to consume all of it.
+    fn add(&mut self, elsewhere: &[ConsumerOffsets]) {
+        for topic in self
+            .queues
+            .keys()
+            .filter(|topic| self.who.kind(topic) == Kind::User)
+        {
+            let groups = elsewhere.iter().flat_map(|offsets| offsets.groups_of(topic));
+            let unknown = |group: &&str| is_consumer(group) && self.offsets.of(topic, group).is_none();
+            let groups = groups.filter(unknown).map(ToOwned::to_owned);
+            self.newcomers.entry(topic.clone()).or_default().extend(groups);
+        }
+    }
+
     /// The groups that are to consume a topic. A topic of messages to be retried is its own group's only.
     #[must_use]
     pub fn groups_of(&self, topic: &str, ignore: &[String]) -> Vec<String> {

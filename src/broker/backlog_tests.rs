@@ -35,7 +35,11 @@ async fn found(broker: FakeBroker) -> Backlog {
 
 async fn looked(broker: FakeBroker, ignore: &[&str]) -> Backlog {
     let ignore: Vec<_> = ignore.iter().map(|group| (*group).to_owned()).collect();
-    look(&rocketmq(broker), MASTER, &who(), &ignore).await.unwrap()
+    let whom = Whom {
+        ignore: &ignore,
+        ..Whom::default()
+    };
+    look(&rocketmq(broker), MASTER, &who(), whom).await.unwrap()
 }
 
 /// Who waits for how much.
@@ -103,6 +107,87 @@ async fn a_connected_group_that_has_no_offset_yet_counts_unless_it_is_broadcast_
         .online("billing", "client-1", &["payments"])
         .broadcasting("dashboards", "client-2", &["payments"]);
     assert_eq!(waiting(&found(broker).await), [("billing", "payments", 8)]);
+}
+
+/// What a group consumed of a topic at another master.
+fn at_another(topic: &str, group: &str) -> ConsumerOffsets {
+    let groups = BTreeMap::from([(group.to_owned(), BTreeMap::from([(0, 5)]))]);
+    ConsumerOffsets {
+        topics: BTreeMap::from([(topic.to_owned(), groups)]),
+    }
+}
+
+/// As [`look`], where groups consumed at other masters.
+async fn with_others(broker: &FakeBroker, elsewhere: &[ConsumerOffsets], ignore: &[String]) -> Backlog {
+    let whom = Whom { elsewhere, ignore };
+    let rocketmq = rocketmq(broker.clone());
+    look(&rocketmq, MASTER, &who(), whom).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_group_that_consumes_the_topic_at_another_master_has_still_all_of_it_to_consume_here() {
+    let broker = master()
+        .queue("payments", 0, 2, 10)
+        .queue("payments", 1, 0, 5)
+        .consumed("payments", "billing", 0, 9)
+        .consumed("payments", "billing", 1, 5);
+    let others = [
+        at_another("payments", "billing"),
+        at_another("payments", "nightly"),
+        at_another("parcels", "stranger"),
+    ];
+    let found = with_others(&broker, &others, &[]).await;
+    assert_eq!(
+        waiting(&found),
+        [("nightly", "payments", 13), ("billing", "payments", 1)]
+    );
+    assert_eq!(found.blockers[0].last_commit_ms, None, "it never consumed here");
+    let ignored = with_others(&broker, &others, &["nightly".to_owned()]).await;
+    assert_eq!(waiting(&ignored), [("billing", "payments", 1)]);
+    let consumed = broker
+        .consumed("payments", "nightly", 0, 10)
+        .consumed("payments", "nightly", 1, 5);
+    let done = with_others(&consumed, &others, &[]).await;
+    assert_eq!(waiting(&done), [("billing", "payments", 1)]);
+}
+
+#[tokio::test]
+async fn who_consumes_at_another_master_is_told_from_what_rocketmq_keeps_there() {
+    let retry = "%RETRY%billing";
+    let broker = master()
+        .queue("payments", 0, 0, 10)
+        .topic(TopicConfig::new(retry, 1))
+        .queue(retry, 0, 0, 3)
+        .consumed(retry, "billing", 0, 3);
+    let others = [
+        at_another("payments", "dashboards@broadcast"),
+        at_another("payments", "TOOLS_CONSUMER"),
+        at_another(retry, "snooper"),
+    ];
+    assert!(with_others(&broker, &others, &[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_group_of_another_master_is_to_consume_queues_that_are_no_longer_written_to_as_well() {
+    let mut narrowed = TopicConfig::new("payments", 4);
+    narrowed.write_queues = 2;
+    let broker = master().topic(narrowed).queue("payments", 3, 0, 9);
+    let found = with_others(&broker, &[at_another("payments", "nightly")], &[]).await;
+    assert_eq!(waiting(&found), [("nightly", "payments", 9)]);
+}
+
+#[tokio::test]
+async fn as_long_as_one_other_master_does_not_tell_nobody_knows_who_consumes() {
+    let rocketmq = rocketmq(master().consumed("payments", "nightly", 0, 5));
+    let told = elsewhere(&rocketmq, &[("orders-1".to_owned(), Some(MASTER))]).await;
+    assert_eq!(told, Ok(vec![at_another("payments", "nightly")]));
+    assert_eq!(rocketmq.asked().len(), 1);
+    let serving = ("orders-1".to_owned(), Some(MASTER));
+    for other in [None, Some("198.18.0.9:10911")] {
+        let masters = [serving.clone(), ("orders-2".to_owned(), other)];
+        let why = elsewhere(&rocketmq, &masters).await.unwrap_err();
+        assert!(why.starts_with("orders-2"), "{why}");
+    }
 }
 
 #[tokio::test]
@@ -242,7 +327,7 @@ async fn where_levels_may_be_untold_and_their_queues_are_not_there_nothing_is_kn
         let rocketmq = rocketmq(master().version(version));
         let broker = confirm(&rocketmq, MASTER, "orders-1", 0).await.unwrap();
         broker.delete_topic(SCHEDULE_TOPIC).await.unwrap();
-        let read = read(&rocketmq, MASTER, &who()).await;
+        let read = read(&rocketmq, MASTER, &who(), &[]).await;
         assert_eq!(read.is_ok(), known, "{version}: {read:?}");
     }
 }
@@ -288,7 +373,7 @@ async fn nothing_is_read_of_another_broker() {
         FakeBroker::master("orders-0").at(MASTER),
         FakeBroker::replica("orders-1", 1).at(MASTER),
     ] {
-        let read = read(&rocketmq(other), MASTER, &who()).await;
+        let read = read(&rocketmq(other), MASTER, &who(), &[]).await;
         assert!(matches!(read, Err(Error::AnotherBroker { .. })), "{read:?}");
     }
 }
@@ -300,12 +385,12 @@ async fn whichever_answer_is_missing_nothing_is_known() {
         .consumed("payments", "billing", 0, 1)
         .online("audit", "client-1", &["payments"]);
     let rocketmq = rocketmq(broker);
-    look(&rocketmq, MASTER, &who(), &[]).await.unwrap();
+    look(&rocketmq, MASTER, &who(), Whom::default()).await.unwrap();
     let requests = rocketmq.asked().len();
     assert!(requests > 8, "{requests}");
     for nth in 1..=requests {
         rocketmq.fails_at(nth, crate::admin::fake::Moment::Before);
-        let looked = look(&rocketmq, MASTER, &who(), &[]).await;
+        let looked = look(&rocketmq, MASTER, &who(), Whom::default()).await;
         assert!(looked.is_err(), "request {nth} of {requests}");
     }
 }
@@ -318,7 +403,7 @@ async fn timers_that_cannot_be_read_are_not_taken_for_empty() {
         ("dispatchBehindBytes", ""),
     ] {
         let rocketmq = rocketmq(master().runtime(key, value));
-        let read = read(&rocketmq, MASTER, &who()).await;
+        let read = read(&rocketmq, MASTER, &who(), &[]).await;
         assert!(matches!(read, Err(Error::Malformed { .. })), "{key}: {read:?}");
     }
 }

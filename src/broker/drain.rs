@@ -67,9 +67,10 @@ pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> O
         .ignore_consumer_groups
         .unwrap_or_default();
     let backlog = match facts {
-        Some(facts) => backlog::look(admin, &facts.address, &who, &ignore)
-            .await
-            .map_err(|err| err.to_string()),
+        Some(facts) => {
+            let others = observed.other_masters(valid, group);
+            backlog::look_with(admin, &facts.address, &who, (&others, &ignore)).await
+        }
         None => Err(unseen()),
     };
     let topics = match facts {

@@ -5,6 +5,7 @@ pub mod backlog;
 pub mod before;
 pub mod children;
 pub mod config;
+pub mod consumers;
 pub mod credentials;
 mod delayed;
 pub mod drain;

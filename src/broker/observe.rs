@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::children;
 use super::config::{Ports, UserConfig};
+use super::consumers;
 use super::drain::{self, Drain};
 use super::live;
 use super::name_servers::{NameServer, NameServers};
@@ -315,6 +316,19 @@ impl Seen {
 }
 
 impl Observed {
+    /// The masters of all groups but that one.
+    #[must_use]
+    pub fn other_masters(&self, valid: &Valid, group: i32) -> Vec<consumers::Other<'_>> {
+        let masters = self.members.iter().filter(|seen| seen.member.is_master());
+        let others = masters.filter(|seen| seen.member.group != group);
+        others
+            .map(|seen| {
+                let address = seen.facts.as_ref().map(|facts| facts.address.as_str());
+                (seen.member.pod_name(&valid.name), address)
+            })
+            .collect()
+    }
+
     /// Whether every name server, of which there is at least one, lists that broker.
     #[must_use]
     pub fn is_listed(&self, valid: &Valid, member: Member) -> bool {

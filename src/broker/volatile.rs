@@ -122,10 +122,11 @@ pub async fn look(
     };
     let options = valid.scale_in_options();
     let ignore = options.ignore_consumer_groups.unwrap_or_default();
-    let backlog = backlog::look(admin, address, &who, &ignore).await;
+    let others = observed.other_masters(valid, master.group);
+    let backlog = backlog::look_with(admin, address, &who, (&others, &ignore)).await;
     let tables = Tables::read(valid, master.group, address, admin).await;
     Ok(Some(Store::Full {
-        backlog: backlog.map_err(|err| err.to_string()),
+        backlog,
         tables: tables.map_err(|err| err.to_string()),
     }))
 }

@@ -8,7 +8,7 @@ use super::seen::{Cluster, Master, NameServer, Seen, Told, Unknown, retry_topics
 use super::sides::{Place, Places};
 use crate::admin::{self, Admin, ClusterInfo, ORDER_TOPICS, Version, confirm};
 use crate::broker::ahead;
-use crate::broker::backlog::{HALF_TOPIC, REVIVE_TOPIC, Who, is_consumer, read_some};
+use crate::broker::backlog::{HALF_TOPIC, REVIVE_TOPIC, Scope, Who, is_consumer, read_some};
 use crate::broker::name_servers;
 
 /// What is looked for.
@@ -196,7 +196,12 @@ async fn read_backlog(source: &mut Cluster, admin: &dyn Admin, wanted: Wanted<'_
                 cluster: cluster.clone(),
                 broker_name: broker.clone(),
             };
-            let facts = read_some(admin, &master.address, &who, &|topic| counted.contains(topic)).await;
+            // Who consumes where is looked at for all masters together.
+            let scope = Scope {
+                topics: &|topic| counted.contains(topic),
+                elsewhere: &[],
+            };
+            let facts = read_some(admin, &master.address, &who, scope).await;
             (broker.clone(), facts)
         }
         .boxed()

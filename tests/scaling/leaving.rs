@@ -102,6 +102,60 @@ async fn a_drain_waits_for_no_group_that_its_user_ignores() {
 }
 
 #[tokio::test]
+async fn a_drain_waits_for_an_offline_group_that_never_came_to_consume_from_the_leaving_master() {
+    for comes in [true, false] {
+        let mut world = two_groups(0).await;
+        let master = |pod| address(&world, pod);
+        let (stays, leaves) = (master("orders-0-master-0"), master("orders-1-master-0"));
+        world
+            .rocketmq
+            .becomes(&stays, |broker| broker.consumed("payments", "nightly", 0, 10));
+        resize(&world, 1);
+        time_passes(&mut world, 30).await;
+        says(
+            &world,
+            "10 messages left; group nightly on topic payments: 10 messages",
+        );
+        assert!(world.find::<Pod>("mq/orders-1-master-0").is_some());
+        if comes {
+            world
+                .rocketmq
+                .becomes(&leaves, |broker| broker.consumed("payments", "nightly", 0, 10));
+        } else {
+            let ignored = json!({"spec": {"scaleIn": {"ignoreConsumerGroups": ["nightly"]}}});
+            world.edit::<Broker>("mq/orders", &ignored);
+        }
+        time_passes(&mut world, 30).await;
+        assert!(world.find::<Pod>("mq/orders-1-master-0").is_none(), "{comes}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_asks_each_other_master_once_a_look_who_consumes_and_waits_while_one_does_not_tell() {
+    let mut world = two_groups(3).await;
+    let stays = address(&world, "orders-0-master-0");
+    resize(&world, 1);
+    time_passes(&mut world, 20).await;
+    world.rocketmq.forget_asked();
+    world.reconcile_all().await.unwrap();
+    let asked = world.rocketmq.asked();
+    let asked = asked
+        .iter()
+        .filter(|asked| asked.address == stays && asked.request == "GET_ALL_CONSUMER_OFFSET");
+    assert_eq!(asked.count(), 1);
+    let master = address(&world, "orders-1-master-0");
+    world
+        .rocketmq
+        .becomes(&master, |broker| broker.consumed("payments", "billing", 0, 10));
+    world.rocketmq.deaf(&stays);
+    time_passes(&mut world, 20).await;
+    assert!(world.find::<Pod>("mq/orders-1-master-0").is_some());
+    world.rocketmq.heal(&stays);
+    time_passes(&mut world, 20).await;
+    assert!(world.find::<Pod>("mq/orders-1-master-0").is_none());
+}
+
+#[tokio::test]
 async fn a_drain_waits_for_delayed_messages_of_which_no_level_delivered_any_yet() {
     let mut world = two_groups(0).await;
     let master = address(&world, "orders-1-master-0");

@@ -234,9 +234,8 @@ impl Admin for FakeRocketMq {
     ) -> Answer<'a, ConsumeStats> {
         self.read(broker, codes::GET_CONSUME_STATS, |broker| {
             let connected = broker.connected(group);
-            broker.store().consume_stats(group, |name| {
-                let subscribed = connected.is_none_or(|connected| connected.topics.contains(name));
-                subscribed && topic.is_none_or(|topic| topic == name)
+            broker.store().consume_stats(group, topic, |name| {
+                connected.is_none_or(|connected| connected.topics.contains(name))
             })
         })
     }

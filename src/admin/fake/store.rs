@@ -173,21 +173,39 @@ impl Store {
         )
     }
 
-    /// Of the topics that are wanted.
-    pub(super) fn consume_stats(&self, group: &str, is_wanted: impl Fn(&str) -> bool) -> ConsumeStats {
+    /// Of one topic, also if the group has no offset of it, or of all of which it has; in each case of what is wanted.
+    pub(super) fn consume_stats(
+        &self,
+        group: &str,
+        topic: Option<&str>,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> ConsumeStats {
         let mut stats = ConsumeStats::default();
-        for (topic, groups) in self.offsets.topics.iter().filter(|(topic, _)| is_wanted(topic)) {
-            let (Some(config), Some(offsets)) = (self.topics.get(topic), groups.get(group)) else {
+        let consumed = self.offsets.topics.iter();
+        let consumed = consumed.filter(|(_, groups)| groups.contains_key(group));
+        let topics: Vec<&str> = match topic {
+            Some(topic) => vec![topic],
+            None => consumed.map(|(topic, _)| topic.as_str()).collect(),
+        };
+        for topic in topics.into_iter().filter(|topic| is_wanted(topic)) {
+            let Some(config) = self.topics.get(topic) else {
                 continue;
             };
+            let offsets = self.offsets.of(topic, group);
             for id in 0..config.read_queues {
-                let offsets_of_queue = self.queue(topic, id);
+                let queue = self.queue(topic, id);
+                let consumed = offsets.and_then(|offsets| offsets.get(&id)).copied();
+                let consumer_offset = consumed.unwrap_or_default();
                 let progress = Progress {
-                    broker_offset: offsets_of_queue.max,
-                    consumer_offset: offsets.get(&id).copied().unwrap_or_default(),
-                    last_timestamp_ms: offsets_of_queue.last_update_ms,
+                    broker_offset: queue.max,
+                    consumer_offset,
+                    last_timestamp_ms: if consumer_offset > 0 {
+                        queue.last_update_ms
+                    } else {
+                        0
+                    },
                 };
-                let topic = topic.clone();
+                let topic = topic.to_owned();
                 stats.queues.insert(Queue { topic, id }, progress);
             }
         }
