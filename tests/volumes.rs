@@ -288,6 +288,50 @@ async fn a_wish_to_restart_that_was_taken_back_is_not_repeated_by_larger_volumes
 }
 
 #[tokio::test]
+async fn a_larger_size_and_fewer_replicas_in_one_edit_go_together() {
+    for class in [GROWING, "rocketmq-storage"] {
+        let mut world = serving(class).await;
+        let master = world.get::<Pod>("mq/orders-0-master-0").uid();
+        let less = json!({"spec": {"replicaPerGroup": 0}});
+        size::<Broker>(&world, "mq/orders", "8Gi");
+        world.edit::<Broker>("mq/orders", &less);
+        for _ in 0..20 {
+            world.reconcile_all().await.unwrap();
+            world.kubelet.step();
+        }
+        assert!(world.ready::<Broker>("mq/orders"), "{class}");
+        assert!(
+            world.find::<StatefulSet>("mq/orders-0-replica-1").is_none(),
+            "{class}"
+        );
+        assert_eq!(world.get::<Pod>("mq/orders-0-master-0").uid(), master, "{class}");
+        let left = claims(&world)["broker-storage-orders-0-replica-1-0"].clone();
+        assert_eq!(left, "1Gi", "{class}: it stays as it is");
+    }
+}
+
+#[tokio::test]
+async fn of_a_set_whose_broker_leaves_nothing_changes_but_what_becomes_of_its_claims() {
+    let mut world = serving(GROWING).await;
+    let spec = |world: &World| world.get::<StatefulSet>("mq/orders-0-replica-1").spec.unwrap();
+    let mut expected = spec(&world);
+    size::<Broker>(&world, "mq/orders", "8Gi");
+    let less = json!({"spec": {
+        "replicaPerGroup": 0,
+        "brokerImage": "apache/rocketmq:5.5.1",
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Delete"},
+    }});
+    world.edit::<Broker>("mq/orders", &less);
+    for _ in 0..3 {
+        world.reconcile_all().await.unwrap();
+    }
+    // Nobody makes its claims its own here, and until they are it stays.
+    let policy = expected.persistent_volume_claim_retention_policy.as_mut();
+    policy.unwrap().when_deleted = Some("Delete".to_owned());
+    assert_eq!(spec(&world), expected);
+}
+
+#[tokio::test]
 async fn an_operator_killed_after_any_write_of_growing_ends_it_all_the_same_and_restarts_nothing() {
     let grow = |world: &World| {
         size::<Broker>(world, "mq/orders", "8Gi");

@@ -6,7 +6,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
 use super::ahead;
-use super::children::{self, Kept};
+use super::children;
 use super::config::{Ports, UserConfig};
 use super::drain::{self, Drain};
 use super::leave;
@@ -82,7 +82,7 @@ pub(super) async fn apply(
         replace::broken_pod(ctx, pod).await?;
     }
     for (member, step) in &plan.leaving {
-        retire(&mut hand, valid, user, (*member, *step), ctx).await?;
+        retire(valid, (*member, *step), ctx).await?;
     }
     for group in &plan.forget {
         remove::<ConfigMap>(ctx, &valid.target, &tables::name(valid, *group)).await?;
@@ -153,33 +153,15 @@ async fn moved(
 
 /// One step of a broker that leaves. What becomes of its claims is that of scaling, not of deleting the `Broker`: its
 /// StatefulSet is told so first.
-async fn retire(
-    hand: &mut Hand<'_>,
-    valid: &Valid,
-    user: &UserConfig,
-    (member, step): (Member, Retire),
-    ctx: &Context,
-) -> Result<(), Error> {
+async fn retire(valid: &Valid, (member, step): (Member, Retire), ctx: &Context) -> Result<(), Error> {
     let (namespace, name) = (valid.target.namespace.as_str(), member.name(&valid.name));
     match step {
         Retire::Stop => {
             let retention = valid.spec.persistent_volume_claim_retention_policy;
             let then = retention.and_then(|asked| asked.when_scaled).unwrap_or_default();
             if let Some(live) = context::get(&ctx.stores.stateful_sets, namespace, &name) {
-                if set::is_as_found(&live) {
-                    remake::when_deleted(ctx, &live, then).await?;
-                } else if valid.storage.has_claims() {
-                    let service_ip = live.annotations().get(ADVERTISED).map_or("", String::as_str);
-                    let mut set = children::broker_set(valid, user, member, service_ip, Kept::default()).set;
-                    if let Some(policy) = set
-                        .spec
-                        .as_mut()
-                        .and_then(|spec| spec.persistent_volume_claim_retention_policy.as_mut())
-                    {
-                        policy.when_deleted = Some(then.as_str().to_owned());
-                    }
-                    hand.ensure(&set, |_| Some(live.metadata.clone())).await?;
-                }
+                // This one field and no more: what else the spec asks for may be what a set cannot become, such as larger volumes.
+                remake::when_deleted(ctx, &live, then).await?;
                 replace::retired_set(ctx, &live, then).await?;
             }
         }

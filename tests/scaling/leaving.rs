@@ -296,6 +296,24 @@ async fn a_topic_that_only_the_leaving_group_has_is_made_elsewhere_first() {
 }
 
 #[tokio::test]
+async fn a_volume_size_that_is_raised_while_a_group_drains_does_not_keep_it() {
+    let mut world = two_groups(3).await;
+    resize(&world, 1);
+    time_passes(&mut world, 20).await;
+    let mut claims = json!(world.get::<Broker>("mq/orders"))["spec"]["volumeClaimTemplates"].clone();
+    claims[0]["spec"]["resources"]["requests"]["storage"] = json!("8Gi");
+    world.edit::<Broker>("mq/orders", &json!({"spec": {"volumeClaimTemplates": claims}}));
+    time_passes(&mut world, 5).await;
+    let master = address(&world, "orders-1-master-0");
+    world
+        .rocketmq
+        .becomes(&master, |broker| broker.consumed("payments", "billing", 0, 10));
+    time_passes(&mut world, 20).await;
+    assert_eq!(world.names::<StatefulSet>(), ["names", "orders-0-master"]);
+    assert_eq!(world.get::<Broker>("mq/orders").status.unwrap().size, 1);
+}
+
+#[tokio::test]
 async fn an_operator_killed_after_any_write_of_a_scale_in_ends_it_all_the_same() {
     let mut calm = two_groups(0).await;
     calm.api.writes();
