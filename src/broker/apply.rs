@@ -21,7 +21,6 @@ use super::tables;
 use super::valid::{Member, Valid};
 use super::volatile::Refill;
 use crate::admin::{self, Admin, confirm};
-use crate::api::ScaleInPhase;
 use crate::context::{self, Context};
 use crate::error::{Class, Error};
 use crate::k8s::apply::{Hand, refusal, remove};
@@ -139,14 +138,14 @@ async fn moved(
     (step, drain): (&leave::Step, &Drain),
     admin: &dyn Admin,
 ) -> Result<(), admin::Error> {
-    let (Some(memory), Ok(topics)) = (&step.memory, &drain.seen.order_topics) else {
+    if step.carry {
+        drain::carry(valid, &drain.moves, admin).await?;
+    }
+    let (Some(_), Ok(topics)) = (&step.memory, &drain.seen.order_topics) else {
         return Ok(());
     };
     if step.restore {
         return order_topics::put(&topics.again, admin).await;
-    }
-    if memory.phase <= ScaleInPhase::Fencing {
-        drain::carry(valid, &drain.moves, admin).await?;
     }
     order_topics::put(&topics.without, admin).await
 }

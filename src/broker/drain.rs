@@ -215,27 +215,28 @@ async fn moves(
             to.topics.push(home);
         }
     }
-    if let (Some(facts), Some(to)) = (facts, moves.first_mut()) {
-        match lacking_groups(&facts.address, &to.address, admin).await {
-            Ok(groups) => to.groups = groups,
-            Err(err) => return (Err(err.to_string()), moves),
-        }
+    // A consumer group reads from every master, so each that stays has to know it.
+    if let Some(facts) = facts
+        && let Err(err) = lacking_groups(&facts.address, &mut moves, admin).await
+    {
+        return (Err(err.to_string()), moves);
     }
     moves.retain(|to| !to.topics.is_empty() || !to.groups.is_empty());
     (Ok(homeless), moves)
 }
 
-/// The subscription groups that the first of the masters that stay has not.
-async fn lacking_groups(
-    from: &str,
-    to: &str,
-    admin: &dyn Admin,
-) -> Result<Vec<SubscriptionGroup>, admin::Error> {
-    let (from, to) = (
-        admin.subscription_groups(from).await?,
-        admin.subscription_groups(to).await?,
-    );
-    Ok(homes::missing_groups(&from, &to))
+/// Adds to what is made on each master that stays the subscription groups that it has not.
+async fn lacking_groups(from: &str, moves: &mut [Move], admin: &dyn Admin) -> Result<(), admin::Error> {
+    if moves.is_empty() {
+        return Ok(());
+    }
+    let from = admin.subscription_groups(from).await?;
+    let tables = moves.iter().map(|to| admin.subscription_groups(&to.address));
+    let tables = join_all(tables.collect::<Vec<_>>()).await;
+    for (to, table) in moves.iter_mut().zip(tables) {
+        to.groups = homes::missing_groups(&from, &table?);
+    }
+    Ok(())
 }
 
 /// Makes on masters that stay what only the leaving one has.

@@ -91,8 +91,8 @@ pub struct Step {
     pub memory: Option<ScaleInStatus>,
     /// Whether the master is to be read-only, `brokerPermission` 4. Otherwise it is to have its own permission.
     pub fence: bool,
-    /// Topics to be made on masters that stay: [`super::homes::home`].
-    pub create: Vec<TopicConfig>,
+    /// Whether the topics and subscription groups that only it has are made on masters that stay.
+    pub carry: bool,
     /// Whether the group is put back into the queues of order topics. Otherwise, as long as it is remembered, it is taken out.
     pub restore: bool,
     /// Sets to be deleted now.
@@ -399,19 +399,16 @@ impl Leaving<'_> {
         self.wait(ScaleInStatus { phase, ..memory }, words)
     }
 
-    /// Waits, and makes what has no home, as long as there is somebody to ask.
+    /// Waits, and makes what has no home, as long as there is somebody to ask: topics and subscription groups can come to be in
+    /// every phase.
     fn wait(&self, mut memory: ScaleInStatus, words: &str) -> Step {
         for (topic, queues) in self.seen.order_topics.iter().flat_map(|topics| &topics.naming) {
             let known = memory.order_topics.entry(topic.clone());
             known.or_insert_with(|| queues.clone());
         }
-        let create = match &self.seen.homeless {
-            Ok(topics) if self.is_stored() && self.seen.master == Presence::Kept => topics.clone(),
-            _ => Vec::new(),
-        };
         Step {
             memory: Some(memory),
-            create,
+            carry: self.is_stored() && self.seen.master == Presence::Kept,
             progress: format!("group {} leaves: {words}", self.broker_name),
             ..Step::default()
         }

@@ -132,7 +132,7 @@ impl World {
             policy,
             ..leaving(self.stored.as_ref(), &self.seen, &now)
         });
-        if !step.create.is_empty() {
+        if step.carry && self.seen.homeless.is_ok() {
             self.seen.homeless = Ok(Vec::new());
         }
         // Only what is remembered is taken out.

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service}
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use rocketmq_operator::admin::{Admin as _, ORDER_TOPICS, SubscriptionGroup, TopicConfig};
+use rocketmq_operator::api::ScaleInPhase::{self, Draining, Fencing, Moving, Stopping};
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
 
@@ -293,6 +294,89 @@ async fn a_topic_that_only_the_leaving_group_has_is_made_elsewhere_first() {
     );
     let stays = broker_of(&world, "orders-0-master-0");
     assert_eq!(stays.topics()["parcels"].write_queues, 3);
+}
+
+/// Lets time pass until the group that leaves is in that phase.
+async fn until(world: &mut World, phase: ScaleInPhase) {
+    for _ in 0..30 {
+        let leaving = world.get::<Broker>("mq/orders").status.unwrap().scale_in;
+        if leaving.is_some_and(|leaving| leaving.phase == phase) {
+            return;
+        }
+        time_passes(world, 1).await;
+    }
+    let conditions = world.conditions::<Broker>("mq/orders");
+    panic!("it is never {phase:?}: {conditions:#?}");
+}
+
+#[tokio::test]
+async fn a_topic_that_is_made_on_a_leaving_master_is_made_elsewhere_in_every_phase() {
+    for phase in [Moving, Fencing, Draining, Stopping] {
+        let mut world = two_groups(0).await;
+        resize(&world, 1);
+        until(&mut world, phase).await;
+        world
+            .rocketmq
+            .becomes(&address(&world, "orders-1-master-0"), |broker| {
+                broker.topic(TopicConfig::new("parcels", 3))
+            });
+        world.rocketmq.register_all();
+        time_passes(&mut world, 30).await;
+        assert!(
+            world.ready::<Broker>("mq/orders"),
+            "{phase:?}: {:#?}",
+            world.conditions::<Broker>("mq/orders")
+        );
+        let stays = broker_of(&world, "orders-0-master-0");
+        assert_eq!(stays.topics()["parcels"].write_queues, 3, "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_master_that_stays_gets_the_subscription_groups_of_the_leaving_one() {
+    let mut world = World::default();
+    world.apply::<NameService>(name_service("names"));
+    world.apply::<Broker>(broker("orders").groups(3));
+    world.settle().await;
+    let billing = SubscriptionGroup::new("billing").with("retryMaxTimes", 3);
+    // The first one that stays has the topic, read-only: so it goes to the other.
+    let closed = TopicConfig {
+        perm: 4,
+        ..TopicConfig::new("parcels", 3)
+    };
+    for (pod, topic) in [
+        ("orders-0-master-0", closed),
+        ("orders-2-master-0", TopicConfig::new("parcels", 3)),
+    ] {
+        world
+            .rocketmq
+            .becomes(&address(&world, pod), |broker| broker.topic(topic));
+    }
+    world
+        .rocketmq
+        .becomes(&address(&world, "orders-2-master-0"), |broker| {
+            broker.group(&billing)
+        });
+    world.rocketmq.register_all();
+    world.rocketmq.forget_asked();
+    resize(&world, 2);
+    time_passes(&mut world, 30).await;
+    assert!(world.ready::<Broker>("mq/orders"));
+    for pod in ["orders-0-master-0", "orders-1-master-0"] {
+        let groups = broker_of(&world, pod).groups().clone();
+        assert_eq!(groups["billing"].settings["retryMaxTimes"], 3, "{pod}");
+    }
+    let home = address(&world, "orders-1-master-0");
+    let changes = world.rocketmq.changes();
+    let there: Vec<_> = changes
+        .iter()
+        .filter(|asked| asked.address == home)
+        .map(|asked| asked.request)
+        .collect();
+    assert_eq!(
+        there,
+        ["UPDATE_AND_CREATE_SUBSCRIPTIONGROUP", "UPDATE_AND_CREATE_TOPIC"]
+    );
 }
 
 #[tokio::test]
