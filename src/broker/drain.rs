@@ -89,7 +89,12 @@ pub async fn observe(valid: &Valid, observed: &Observed, admin: &dyn Admin) -> O
             .map(|(member, _, topics)| (valid.broker_name(member.group), topics))
             .collect();
         let memory = valid.scale_in.as_deref().filter(|memory| memory.group == group);
-        order_topics::observe(observed, &who.broker_name, &homes, memory, admin).await
+        let cluster = order_topics::Cluster {
+            broker_name: &who.broker_name,
+            leaving: topics.as_ref().ok(),
+            homes: &homes,
+        };
+        order_topics::observe(observed, &cluster, memory, admin).await
     };
     let (homeless, moves) = match (&topics, others) {
         (Ok(topics), Ok(others)) => moves(topics, &others, &who, facts, admin).await,

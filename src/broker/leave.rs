@@ -6,7 +6,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::backlog::{Backlog, messages};
-use super::leave_gates::{Drained, creating, unquiet};
+use super::leave_gates::{Drained, creating, some_of, unquiet};
 use super::order_topics::OrderTopics;
 use crate::admin::TopicConfig;
 use crate::api::{ScaleInPhase, ScaleInPolicy, ScaleInStatus};
@@ -183,7 +183,7 @@ impl Leaving<'_> {
         self.memory.is_some_and(|stored| stored.group == self.group)
     }
 
-    fn is_immediate(&self) -> bool {
+    pub(super) fn is_immediate(&self) -> bool {
         self.policy == ScaleInPolicy::Immediate
     }
 
@@ -374,7 +374,14 @@ impl Leaving<'_> {
     fn hurry(&self, memory: ScaleInStatus) -> Step {
         let memory = self.counted(memory);
         let dropped = self.dropped(&memory);
-        let words = format!("policy Immediate: it is read-only, stopping its brokers{dropped}");
+        let homeless = self.seen.order_topics.iter().flat_map(|topics| &topics.homeless);
+        let homeless = some_of(homeless.map(String::as_str));
+        let ordered = if homeless.is_empty() {
+            String::new()
+        } else {
+            format!("; producers of order topics have no other group: {homeless}")
+        };
+        let words = format!("policy Immediate: it is read-only, stopping its brokers{dropped}{ordered}");
         let drops = memory.backlog != Some(0);
         Step {
             drops,

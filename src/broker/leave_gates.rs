@@ -1,10 +1,11 @@
 //! What has to hold before a group that leaves goes on. What is not known never counts as good.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::backlog::{Backlog, NAMED, messages};
 use super::leave::{Leaving, Presence};
-use crate::admin::{Route, TopicConfig, perm};
+use crate::admin::{ORDER_TOPICS, Route, TopicConfig, perm};
 use crate::api::ScaleInStatus;
 
 /// How long no write must arrive: two polls of a producer for routes, of 30 s each.
@@ -57,10 +58,14 @@ impl Leaving<'_> {
         }
     }
 
-    /// Whether no order topic sends to it.
+    /// Whether no order topic sends to it. With policy Immediate it does not wait for what only the user can do.
     fn unordered(&self) -> Result<(), String> {
         match &self.seen.order_topics {
             Err(why) => Err(format!("the queues of order topics are not known: {why}")),
+            Ok(topics) if topics.naming.len() == topics.homeless.len() && self.is_immediate() => Ok(()),
+            Ok(topics) if topics.naming.len() == topics.homeless.len() && !topics.naming.is_empty() => {
+                Err(nowhere(&topics.homeless))
+            }
             Ok(topics) if !topics.naming.is_empty() => Err(format!(
                 "taking it out of the queues of {} order topics",
                 topics.naming.len()
@@ -141,21 +146,35 @@ pub(super) fn unquiet(memory: ScaleInStatus) -> ScaleInStatus {
 }
 
 pub(super) fn creating(topics: &[TopicConfig]) -> String {
-    let names: Vec<_> = topics
-        .iter()
-        .map(|topic| topic.name.as_str())
-        .take(NAMED)
-        .collect();
-    let more = if topics.len() > NAMED { ", …" } else { "" };
     format!(
-        "making {} elsewhere that producers can write to here only: {}{more}",
+        "making {} elsewhere that producers can write to here only: {}",
         if topics.len() == 1 {
             "1 topic".to_owned()
         } else {
             format!("{} topics", topics.len())
         },
-        names.join(", ")
+        some_of(topics.iter().map(|topic| topic.name.as_str()))
     )
+}
+
+/// Producers of an order topic go by its entry, whatever the topic's own permission says.
+fn nowhere(topics: &BTreeSet<String>) -> String {
+    format!(
+        "name servers send producers of order topics to this group only, and no group that stays takes writes of them: {}; \
+         make or open them there (mqadmin updateTopic), or delete their entries (mqadmin deleteKvConfig -s {ORDER_TOPICS} -k \
+         TOPIC)",
+        some_of(topics.iter().map(String::as_str))
+    )
+}
+
+/// A few names of many.
+pub(super) fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<_> = names.take(NAMED + 1).collect();
+    if names.len() > NAMED {
+        names.pop();
+        names.push("…");
+    }
+    names.join(", ")
 }
 
 fn left(backlog: &Backlog, blockers: &[String]) -> String {

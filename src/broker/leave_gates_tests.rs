@@ -1,8 +1,9 @@
 use super::super::leave::Seen;
 use super::super::leave::tests::*;
+use super::super::order_topics::OrderTopics;
 use super::*;
 use crate::admin::{QueueData, RoutedBroker};
-use crate::api::ScaleInPhase::{Draining, Fencing, Stopping};
+use crate::api::ScaleInPhase::{Draining, Fencing, Moving, Stopping};
 
 #[test]
 fn the_group_drains_when_its_master_and_every_name_server_say_that_it_is_read_only() {
@@ -117,6 +118,42 @@ fn name_servers_that_do_not_answer_for_a_while_do_not_prolong_the_wait() {
     let after = next(&quiet(Draining, 90), &deaf).memory.unwrap();
     assert_eq!(after, quiet(Draining, 90));
     assert_eq!(phase(&next(&after, &drained())), Stopping);
+}
+
+#[test]
+fn an_order_topic_that_has_nowhere_to_go_is_named_with_what_helps_and_not_waited_for_with_immediate() {
+    let entry = || ("parcels".to_owned(), "orders-2:4".to_owned());
+    let seen = Seen {
+        order_topics: Ok(OrderTopics {
+            naming: [entry()].into(),
+            homeless: [entry().0].into(),
+            ..OrderTopics::default()
+        }),
+        ..drained()
+    };
+    let step = next(&memory(Moving), &seen);
+    assert_eq!((phase(&step), step.fence), (Moving, false));
+    for part in [
+        "this group only",
+        "parcels",
+        "mqadmin updateTopic",
+        "deleteKvConfig -s ORDER_TOPIC_CONFIG",
+    ] {
+        assert!(
+            step.progress.contains(part),
+            "{part:?} is not in {}",
+            step.progress
+        );
+    }
+    assert_eq!(phase(&immediately(&memory(Moving), &seen)), Fencing);
+    let step = immediately(&memory(Fencing), &seen);
+    assert_eq!(phase(&step), Stopping);
+    assert!(
+        step.progress
+            .ends_with("producers of order topics have no other group: parcels"),
+        "{}",
+        step.progress
+    );
 }
 
 fn route(broker: &str, perm: i32) -> Route {

@@ -46,6 +46,7 @@ fn any_order_topics() -> impl Strategy<Value = OrderTopics> {
     prop_oneof![
         3 => Just(OrderTopics::default()),
         1 => Just(OrderTopics { naming: naming(), without: vec![entry()], ..OrderTopics::default() }),
+        1 => Just(OrderTopics { naming: naming(), homeless: naming().into_keys().collect(), ..OrderTopics::default() }),
         1 => Just(OrderTopics { again: vec![entry()], ..OrderTopics::default() }),
     ]
 }
@@ -225,7 +226,8 @@ proptest! {
         let step = step(&Leaving { policy, ..leaving(stored.as_ref(), &seen, &now) });
         let after = step.memory.as_ref().map(|memory| memory.phase);
         let fenced_before = stored.as_ref().is_some_and(|stored| stored.group == 2 && stored.phase != Moving);
-        let ordered = seen.order_topics.is_ok_and(|topics| topics.naming.is_empty());
+        let waits = |topics: &OrderTopics| topics.naming.len() > topics.homeless.len() || policy == ScaleInPolicy::Drain;
+        let ordered = seen.order_topics.is_ok_and(|topics| topics.naming.is_empty() || !waits(&topics));
         prop_assert!(ordered || fenced_before || !step.fence, "an order topic sends to it");
         prop_assert_eq!(step.fence, after.is_some_and(|phase| phase != Moving));
         let before = stored.filter(|stored| stored.group == 2).map(|stored| stored.phase);

@@ -91,7 +91,7 @@ pub(in crate::broker) fn next(memory: &ScaleInStatus, seen: &Seen) -> Step {
     step(&leaving(Some(memory), seen, &at(NOW)))
 }
 
-fn immediately(memory: &ScaleInStatus, seen: &Seen) -> Step {
+pub(in crate::broker) fn immediately(memory: &ScaleInStatus, seen: &Seen) -> Step {
     step(&Leaving {
         policy: ScaleInPolicy::Immediate,
         ..leaving(Some(memory), seen, &at(NOW))

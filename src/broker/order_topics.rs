@@ -3,7 +3,7 @@
 //! no writes, a share of their messages is refused. So it is taken out before it becomes read-only, and put back as it was
 //! if it stays after all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::observe::Observed;
 use crate::admin::{self, Admin, ORDER_TOPICS, Topics};
@@ -12,8 +12,12 @@ use crate::api::ScaleInStatus;
 /// The order topics of the cluster, for a group that leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderTopics {
-    /// Those that name the group, with their queues as they are: of name servers that differ the first one counts.
+    /// Those that name the group, with their queues as they are: of name servers that differ the first one counts. Not
+    /// those that are left alone: see [`Cluster::is_stale`].
     pub naming: BTreeMap<String, String>,
+    /// Of these, the ones that name this group alone, where no group that stays takes writes of the topic: their queues
+    /// have nowhere to go.
+    pub homeless: BTreeSet<String>,
     /// What is to be written to take the group out.
     pub without: Vec<Entry>,
     /// What is to be written to put it back as it was.
@@ -34,14 +38,43 @@ pub struct Entry {
 /// A master that stays: its `brokerName` and its topics.
 pub type Home<'a> = (String, &'a Topics);
 
+/// Where topics are, whatever their entries say.
+#[derive(Clone, Copy, Debug)]
+pub struct Cluster<'a> {
+    /// `brokerName` of the group that leaves.
+    pub broker_name: &'a str,
+    /// The topics of its master, where they are known.
+    pub leaving: Option<&'a Topics>,
+    /// The masters that stay and take writes.
+    pub homes: &'a [Home<'a>],
+}
+
+impl Cluster<'_> {
+    /// Whether an entry that names the leaving group alone is left over from a topic that is not there any more, or never
+    /// was. No producer can follow it, because the master that it sends them to does not have the topic: it is no reason to
+    /// wait. It is left as it is, because it is its user's and says nothing that was not untrue before.
+    fn is_stale(&self, topic: &str) -> bool {
+        let leaving = self.leaving;
+        leaving.is_some_and(|topics| !topics.topics.contains_key(topic)) && self.home(topic).is_none()
+    }
+
+    /// The queues of the first master that stays and takes writes of the topic.
+    fn home(&self, topic: &str) -> Option<String> {
+        self.homes.iter().find_map(|(broker_name, topics)| {
+            let found = topics.topics.get(topic)?;
+            let writable = found.perm & admin::perm::WRITE != 0 && found.write_queues > 0;
+            writable.then(|| format!("{broker_name}:{}", found.write_queues))
+        })
+    }
+}
+
 /// Looks at every name server. Nothing is taken out that is not remembered in `memory`: first it is stored as it was.
 ///
 /// # Errors
 /// When one name server does not tell.
 pub async fn observe(
     observed: &Observed,
-    broker_name: &str,
-    homes: &[Home<'_>],
+    cluster: &Cluster<'_>,
     memory: Option<&ScaleInStatus>,
     admin: &dyn Admin,
 ) -> Result<OrderTopics, String> {
@@ -52,7 +85,7 @@ pub async fn observe(
         let address = address.ok_or_else(|| format!("{name} has no address"))?;
         let table = admin.kv_list(address, ORDER_TOPICS).await;
         let table = table.map_err(|err| format!("{name}: {err}"))?;
-        found.add(address, &table, broker_name, homes, memory);
+        found.add(address, &table, cluster, memory);
     }
     Ok(found)
 }
@@ -81,21 +114,28 @@ impl OrderTopics {
         &mut self,
         name_server: &str,
         table: &BTreeMap<String, String>,
-        broker_name: &str,
-        homes: &[Home<'_>],
+        cluster: &Cluster<'_>,
         memory: Option<&ScaleInStatus>,
     ) {
+        let broker_name = cluster.broker_name;
         let entry = |topic: &str, queues: String| Entry {
             name_server: name_server.to_owned(),
             topic: topic.to_owned(),
             queues,
         };
         for (topic, queues) in table.iter().filter(|(_, queues)| names(queues, broker_name)) {
+            let left = without(queues, broker_name).or_else(|| cluster.home(topic));
+            if left.is_none() && cluster.is_stale(topic) {
+                continue;
+            }
             self.naming.entry(topic.clone()).or_insert_with(|| queues.clone());
             let stored = memory.is_some_and(|memory| memory.order_topics.contains_key(topic));
-            let left = without(queues, broker_name).or_else(|| home(topic, homes));
-            if let Some(left) = left.filter(|_| stored) {
-                self.without.push(entry(topic, left));
+            match left {
+                Some(left) if stored => self.without.push(entry(topic, left)),
+                Some(_) => {}
+                None => {
+                    self.homeless.insert(topic.clone());
+                }
             }
         }
         for (topic, before) in memory.iter().flat_map(|memory| &memory.order_topics) {
@@ -127,15 +167,6 @@ fn without(queues: &str, broker_name: &str) -> Option<String> {
     (!left.is_empty()).then(|| left.join(";"))
 }
 
-/// The queues of the first master that stays and takes writes of the topic.
-fn home(topic: &str, homes: &[Home<'_>]) -> Option<String> {
-    homes.iter().find_map(|(broker_name, topics)| {
-        let found = topics.topics.get(topic)?;
-        let writable = found.perm & admin::perm::WRITE != 0 && found.write_queues > 0;
-        writable.then(|| format!("{broker_name}:{}", found.write_queues))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,13 +193,26 @@ mod tests {
     }
 
     fn look(entries: &[(&str, &str)], memory: Option<&ScaleInStatus>) -> OrderTopics {
+        look_at(true, entries, memory)
+    }
+
+    /// Both masters have the topic `alone`, and only the leaving one has `homeless`; if its topics are known.
+    fn look_at(known: bool, entries: &[(&str, &str)], memory: Option<&ScaleInStatus>) -> OrderTopics {
         let mut topics = Topics::default();
         topics
             .topics
             .insert("alone".to_owned(), TopicConfig::new("alone", 8));
+        let mut leaving = topics.clone();
+        leaving
+            .topics
+            .insert("homeless".to_owned(), TopicConfig::new("homeless", 4));
         let mut found = OrderTopics::default();
-        let homes = [("orders-0".to_owned(), &topics)];
-        found.add("198.18.0.2:9876", &table(entries), "orders-2", &homes, memory);
+        let cluster = Cluster {
+            broker_name: "orders-2",
+            leaving: known.then_some(&leaving),
+            homes: &[("orders-0".to_owned(), &topics)],
+        };
+        found.add("198.18.0.2:9876", &table(entries), &cluster, memory);
         found
     }
 
@@ -199,6 +243,18 @@ mod tests {
         let found = look(&now, Some(&remembers(&now)));
         assert_eq!(written(&found.without), [("alone", "orders-0:8")]);
         assert_eq!(found.naming.len(), 2);
+        assert_eq!(found.homeless, BTreeSet::from(["homeless".to_owned()]));
+    }
+
+    #[test]
+    fn an_entry_of_a_topic_that_is_not_there_is_left_alone_and_not_waited_for() {
+        let now = [("gone", "orders-2:4"), ("both", "orders-0:4;orders-2:4")];
+        let found = look(&now, Some(&remembers(&now)));
+        assert_eq!(found.naming, table(&now[1..]));
+        assert_eq!(written(&found.without), [("both", "orders-0:4")]);
+        assert_eq!((found.homeless.len(), found.again), (0, Vec::new()));
+        let unknown = look_at(false, &now, Some(&remembers(&now)));
+        assert_eq!(unknown.naming, table(&now), "it may be there");
     }
 
     #[test]

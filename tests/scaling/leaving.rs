@@ -278,6 +278,34 @@ async fn a_leaving_group_is_taken_out_of_order_topics_before_it_is_read_only_and
 }
 
 #[tokio::test]
+async fn a_stale_entry_of_an_order_topic_keeps_no_group_and_one_of_a_closed_topic_is_named() {
+    let mut world = two_groups(0).await;
+    let master = address(&world, "orders-1-master-0");
+    let mut closed = TopicConfig::new("closed", 2);
+    closed.perm = 4;
+    world.rocketmq.becomes(&master, |broker| broker.topic(closed));
+    world.rocketmq.register_all();
+    for (topic, queues) in [("deleted", "orders-1:4"), ("closed", "orders-1:2")] {
+        world
+            .rocketmq
+            .kv(&names_address(&world), ORDER_TOPICS, topic, queues);
+    }
+    resize(&world, 1);
+    time_passes(&mut world, 20).await;
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+    says(&world, "takes writes of them: closed; make or open them there");
+    let stays = address(&world, "orders-0-master-0");
+    world
+        .rocketmq
+        .becomes(&stays, |broker| broker.topic(TopicConfig::new("closed", 2)));
+    world.rocketmq.register_all();
+    time_passes(&mut world, 30).await;
+    assert!(world.ready::<Broker>("mq/orders"));
+    assert_eq!(ordered(&world, "deleted").await, "orders-1:4");
+    assert_eq!(ordered(&world, "closed").await, "orders-0:2");
+}
+
+#[tokio::test]
 async fn a_topic_that_only_the_leaving_group_has_is_made_elsewhere_first() {
     let mut world = two_groups(0).await;
     let master = address(&world, "orders-1-master-0");
