@@ -40,6 +40,11 @@ pub struct ScaleInStatus {
     #[schemars(transform = brief)]
     pub started_at: Time,
 
+    /// Since when no order topic sends to it any more. Absent as long as one does, or none ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = brief)]
+    pub unordered_since: Option<Time>,
+
     /// Since when no write arrived. Absent as long as some may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = brief)]
@@ -84,6 +89,7 @@ impl ScaleInStatus {
             group,
             phase: ScaleInPhase::Moving,
             started_at: now,
+            unordered_since: None,
             quiet_since: None,
             stopped_at: None,
             written: None,

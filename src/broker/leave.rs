@@ -166,6 +166,7 @@ impl Leaving<'_> {
                 let memory = memory.clone();
                 ScaleInStatus {
                     started_at: past(memory.started_at),
+                    unordered_since: memory.unordered_since.map(past),
                     quiet_since: memory.quiet_since.map(past),
                     stopped_at: memory.stopped_at.map(past),
                     ..memory
@@ -227,7 +228,8 @@ impl Leaving<'_> {
     }
 
     fn moving(&self, memory: ScaleInStatus) -> Step {
-        match self.at_home() {
+        let (memory, known) = self.known_to_producers(memory);
+        match self.at_home().and(known) {
             // The first look is remembered before anything follows from it.
             Ok(()) if self.is_stored() => {
                 let words = "its topics can be written elsewhere; making it read-only";

@@ -8,8 +8,10 @@ use super::leave::{Leaving, Presence};
 use crate::admin::{ORDER_TOPICS, Route, TopicConfig, perm};
 use crate::api::ScaleInStatus;
 
-/// How long no write must arrive: two polls of a producer for routes, of 30 s each.
-const QUIET_SECONDS: i64 = 60;
+/// How often producers ask for routes, with the queues of order topics.
+const ROUTE_SECONDS: i64 = 30;
+/// How long no write must arrive: two polls of a producer for routes.
+const QUIET_SECONDS: i64 = 2 * ROUTE_SECONDS;
 
 /// A name server, as people call it, and the routes of a group's topics as it tells them.
 pub type View<E> = (String, Vec<Result<Option<Route>, E>>);
@@ -72,6 +74,33 @@ impl Leaving<'_> {
             )),
             Ok(_) => Ok(()),
         }
+    }
+
+    /// Whether producers of order topics have asked again since it was taken out of their queues, and what is to be remembered
+    /// of that. As soon as it is read-only it refuses their messages (5.x `AbstractSendMessageProcessor.msgCheck`), and those
+    /// of no other topic.
+    pub(super) fn known_to_producers(
+        &self,
+        mut memory: ScaleInStatus,
+    ) -> (ScaleInStatus, Result<(), String>) {
+        if memory.order_topics.is_empty() || self.is_immediate() {
+            return (memory, Ok(()));
+        }
+        match &self.seen.order_topics {
+            Ok(topics) if topics.naming.is_empty() => {
+                memory.unordered_since.get_or_insert_with(|| self.now.clone());
+            }
+            Ok(_) => memory.unordered_since = None,
+            Err(_) => {}
+        }
+        let since = memory.unordered_since.as_ref();
+        let asked = since.is_some_and(|since| self.seconds_since(since) >= ROUTE_SECONDS);
+        let known = asked.then_some(()).ok_or_else(|| {
+            format!(
+                "taken out of the queues of order topics; waiting {ROUTE_SECONDS} s until every producer has asked for them"
+            )
+        });
+        (memory, known)
     }
 
     /// Whether the master itself says that it is read-only.

@@ -26,6 +26,38 @@ fn the_group_drains_when_its_master_and_every_name_server_say_that_it_is_read_on
 }
 
 #[test]
+fn it_becomes_read_only_when_producers_of_order_topics_know_its_queues_no_more() {
+    let queues = || ("parcels".to_owned(), "orders-2:4".to_owned());
+    let named = Seen {
+        order_topics: Ok(OrderTopics {
+            naming: [queues()].into(),
+            ..OrderTopics::default()
+        }),
+        ..drained()
+    };
+    let before = |ago: Option<i64>| ScaleInStatus {
+        order_topics: [queues()].into(),
+        unordered_since: ago.map(|ago| at(NOW - ago)),
+        ..memory(Moving)
+    };
+    let first = next(&before(None), &drained());
+    assert_eq!((phase(&first), first.fence), (Moving, false));
+    assert!(first.progress.contains("30 s"), "{}", first.progress);
+    assert_eq!(first.memory.unwrap().unordered_since, Some(at(NOW)));
+    assert_eq!(phase(&next(&before(Some(29)), &drained())), Moving);
+    assert_eq!(phase(&next(&before(Some(30)), &drained())), Fencing);
+    let again = next(&before(Some(90)), &named);
+    assert_eq!((phase(&again), again.fence), (Moving, false));
+    assert_eq!(again.memory.unwrap().unordered_since, None, "it counts anew");
+    assert_eq!(
+        phase(&next(&memory(Moving), &drained())),
+        Fencing,
+        "there was none"
+    );
+    assert_eq!(phase(&immediately(&before(None), &drained())), Fencing);
+}
+
+#[test]
 fn it_stops_after_a_minute_without_a_write_and_without_a_backlog() {
     let first = next(&memory(Draining), &drained());
     let first = first.memory.unwrap();

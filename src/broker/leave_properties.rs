@@ -83,6 +83,7 @@ prop_compose! {
         group in prop_oneof![1 => Just(1), 6 => Just(2), 1 => Just(3)],
         phase in any_phase(),
         started in -10i64..2 * TIMEOUT,
+        unordered in prop::option::of(-10i64..60),
         quiet in prop::option::weighted(0.8, -10i64..200),
         stopped in prop::option::of(-10i64..400),
         written in prop::option::weighted(0.9, 499i64..502),
@@ -91,6 +92,7 @@ prop_compose! {
     ) -> ScaleInStatus {
         ScaleInStatus {
             phase,
+            unordered_since: unordered.map(|ago| at(NOW - ago)),
             quiet_since: quiet.map(|ago| at(NOW - ago)),
             stopped_at: stopped.map(|ago| at(NOW - ago)),
             written,
@@ -229,6 +231,10 @@ proptest! {
         let waits = |topics: &OrderTopics| topics.naming.len() > topics.homeless.len() || policy == ScaleInPolicy::Drain;
         let ordered = seen.order_topics.is_ok_and(|topics| topics.naming.is_empty() || !waits(&topics));
         prop_assert!(ordered || fenced_before || !step.fence, "an order topic sends to it");
+        let known = stored.as_ref().filter(|stored| stored.group == 2 && !stored.order_topics.is_empty());
+        let left = known.is_none_or(|stored| stored.unordered_since.as_ref().is_some_and(|since| *since <= at(NOW - 30)));
+        let drains = policy == ScaleInPolicy::Drain;
+        prop_assert!(left || fenced_before || !drains || !step.fence, "a producer may still go by the old queues");
         prop_assert_eq!(step.fence, after.is_some_and(|phase| phase != Moving));
         let before = stored.filter(|stored| stored.group == 2).map(|stored| stored.phase);
         prop_assert!(step.gone || before.is_none_or(|before| before == Moving || step.fence));

@@ -32,17 +32,19 @@ async fn two_groups(lag: i64) -> World {
     world
 }
 
+/// What is remembered to have begun, began long ago.
+fn rewind(world: &World, moments: &[&str]) {
+    let leaving = json!(world.get::<Broker>("mq/orders").status.unwrap().scale_in);
+    for moment in moments.iter().filter(|moment| leaving[moment].is_string()) {
+        let long_ago = json!({"scaleIn": {*moment: "2026-01-01T00:00:00Z"}});
+        world.edit_status::<Broker>("mq/orders", &long_ago);
+    }
+}
+
 /// Reconciles so often, while time passes quickly.
 async fn time_passes(world: &mut World, rounds: usize) {
     for _ in 0..rounds {
-        let status = world.get::<Broker>("mq/orders").status.unwrap();
-        if status
-            .scale_in
-            .is_some_and(|leaving| leaving.quiet_since.is_some())
-        {
-            let long_ago = json!({"scaleIn": {"quietSince": "2026-01-01T00:00:00Z"}});
-            world.edit_status::<Broker>("mq/orders", &long_ago);
-        }
+        rewind(world, &["quietSince", "unorderedSince"]);
         world.reconcile_all().await.unwrap();
         world.kubelet.step();
     }
@@ -278,6 +280,27 @@ async fn a_leaving_group_is_taken_out_of_order_topics_before_it_is_read_only_and
 }
 
 #[tokio::test]
+async fn a_group_that_order_topics_named_takes_writes_until_every_producer_has_asked_again() {
+    let mut world = two_groups(0).await;
+    world.rocketmq.kv(
+        &names_address(&world),
+        ORDER_TOPICS,
+        "payments",
+        "orders-0:1;orders-1:1",
+    );
+    resize(&world, 1);
+    for _ in 0..20 {
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+    }
+    assert_eq!(ordered(&world, "payments").await, "orders-0:1");
+    assert_eq!(permission(&world, "orders-1-master-0"), Some(6));
+    says(&world, "taken out of the queues of order topics");
+    time_passes(&mut world, 30).await;
+    assert!(world.ready::<Broker>("mq/orders"));
+}
+
+#[tokio::test]
 async fn a_stale_entry_of_an_order_topic_keeps_no_group_and_one_of_a_closed_topic_is_named() {
     let mut world = two_groups(0).await;
     let master = address(&world, "orders-1-master-0");
@@ -439,14 +462,7 @@ async fn an_operator_killed_after_any_write_of_a_scale_in_ends_it_all_the_same()
         world.api.writes();
         world.api.crash_after_write(write);
         for _ in 0..30 {
-            let status = world.get::<Broker>("mq/orders").status.unwrap();
-            if status
-                .scale_in
-                .is_some_and(|leaving| leaving.quiet_since.is_some())
-            {
-                let long_ago = json!({"scaleIn": {"quietSince": "2026-01-01T00:00:00Z"}});
-                world.edit_status::<Broker>("mq/orders", &long_ago);
-            }
+            rewind(&world, &["quietSince", "unorderedSince"]);
             let _ = world.reconcile_all().await;
             if world.api.has_crashed() {
                 break;
