@@ -45,6 +45,11 @@ pub struct ScaleInStatus {
     #[schemars(transform = brief)]
     pub unordered_since: Option<Time>,
 
+    /// Since when its master does not answer; only with policy `Immediate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = brief)]
+    pub silent_since: Option<Time>,
+
     /// Since when no write arrived. Absent as long as some may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = brief)]
@@ -90,6 +95,7 @@ impl ScaleInStatus {
             phase: ScaleInPhase::Moving,
             started_at: now,
             unordered_since: None,
+            silent_since: None,
             quiet_since: None,
             stopped_at: None,
             written: None,

@@ -135,7 +135,7 @@ pub fn step(leaving: &Leaving<'_>) -> Step {
     if leaving.asked > leaving.group || leaving.group < 1 {
         return leaving.stays();
     }
-    let memory = leaving.remembered();
+    let memory = leaving.heard(leaving.remembered());
     let mut step = match memory.phase {
         ScaleInPhase::Moving => leaving.moving(memory),
         ScaleInPhase::Fencing => leaving.fencing(memory),
@@ -167,6 +167,7 @@ impl Leaving<'_> {
                 ScaleInStatus {
                     started_at: past(memory.started_at),
                     unordered_since: memory.unordered_since.map(past),
+                    silent_since: memory.silent_since.map(past),
                     quiet_since: memory.quiet_since.map(past),
                     stopped_at: memory.stopped_at.map(past),
                     ..memory
@@ -180,7 +181,7 @@ impl Leaving<'_> {
         self.now.0.as_second().saturating_sub(time.0.as_second())
     }
 
-    fn is_stored(&self) -> bool {
+    pub(super) fn is_stored(&self) -> bool {
         self.memory.is_some_and(|stored| stored.group == self.group)
     }
 
@@ -228,6 +229,10 @@ impl Leaving<'_> {
     }
 
     fn moving(&self, memory: ScaleInStatus) -> Step {
+        if self.given_up(&memory) {
+            let words = "policy Immediate: its master does not answer and is not waited for";
+            return self.to(memory, ScaleInPhase::Fencing, words);
+        }
         let (memory, known) = self.known_to_producers(memory);
         match self.at_home().and(known) {
             // The first look is remembered before anything follows from it.
@@ -242,6 +247,9 @@ impl Leaving<'_> {
 
     fn fencing(&self, memory: ScaleInStatus) -> Step {
         let memory = unquiet(memory);
+        if self.given_up(&memory) {
+            return self.hurry(memory);
+        }
         if let Err(why) = self.at_home() {
             return self.wait(memory, &why);
         }
@@ -262,7 +270,8 @@ impl Leaving<'_> {
     }
 
     fn draining(&self, memory: ScaleInStatus) -> Step {
-        if self.is_immediate() && self.read_only() == Ok(true) && self.at_home().is_ok() {
+        let ready = self.is_immediate() && self.read_only() == Ok(true) && self.at_home().is_ok();
+        if ready || self.given_up(&memory) {
             return self.hurry(memory);
         }
         let (memory, drained) = self.drained(memory);
@@ -374,6 +383,22 @@ impl Leaving<'_> {
 
     /// Goes on without waiting, as the user asked.
     fn hurry(&self, memory: ScaleInStatus) -> Step {
+        if let Some(why) = self.silence(&memory) {
+            // What was counted before says little of what is lost now.
+            let (backlog, blockers) = (None, Vec::new());
+            let memory = ScaleInStatus {
+                backlog,
+                blockers,
+                ..memory
+            };
+            let dropped = self.dropped(&memory);
+            let words = format!(
+                "policy Immediate: its master does not answer ({why}), stopping its brokers{dropped}; topics that only it has are \
+                 made nowhere else"
+            );
+            let step = self.to(memory, ScaleInPhase::Stopping, &words);
+            return Step { drops: true, ..step };
+        }
         let memory = self.counted(memory);
         let dropped = self.dropped(&memory);
         let homeless = self.seen.order_topics.iter().flat_map(|topics| &topics.homeless);
@@ -400,7 +425,7 @@ impl Leaving<'_> {
                 ", dropping {} that somebody has still to consume",
                 messages(number)
             ),
-            None => ", dropping what is in it: that is not known".to_owned(),
+            None => ", dropping an unknown number of messages".to_owned(),
         }
     }
 
@@ -430,7 +455,7 @@ impl Leaving<'_> {
             return None;
         }
         let (name, progress) = (self.broker_name, &step.progress);
-        if let Some(why) = &self.seen.broken {
+        if let Some(why) = self.seen.broken.as_ref().filter(|_| !self.is_immediate()) {
             return Some((
                 "LeavingMasterDown",
                 format!(
@@ -451,7 +476,7 @@ impl Leaving<'_> {
             _ => progress.clone(),
         };
         let remedies = if self.is_immediate() {
-            "let its master answer"
+            "let the masters answer, its own and those that stay"
         } else {
             "consume what is left, name abandoned groups in spec.scaleIn.ignoreConsumerGroups, set spec.scaleIn.policy to \
              Immediate to drop it, raise spec.scaleIn.timeoutSeconds to wait on"

@@ -10,6 +10,8 @@ use crate::api::ScaleInStatus;
 
 /// How often producers ask for routes, with the queues of order topics.
 const ROUTE_SECONDS: i64 = 30;
+/// How long a master may take to answer that is restarting.
+const SILENT_SECONDS: i64 = 60;
 /// How long no write must arrive: two polls of a producer for routes.
 const QUIET_SECONDS: i64 = 2 * ROUTE_SECONDS;
 
@@ -101,6 +103,30 @@ impl Leaving<'_> {
             )
         });
         (memory, known)
+    }
+
+    /// What is remembered of a master that does not answer, where policy Immediate gives it up.
+    pub(super) fn heard(&self, memory: ScaleInStatus) -> ScaleInStatus {
+        let silent =
+            self.is_immediate() && self.seen.master == Presence::Kept && self.seen.permission.is_err();
+        let since = memory.silent_since.unwrap_or_else(|| self.now.clone());
+        ScaleInStatus {
+            silent_since: silent.then_some(since),
+            ..memory
+        }
+    }
+
+    /// Why the master does not answer, if policy Immediate waits for it no longer: it does not run, or has been silent for so
+    /// long that it is not just restarting. A master that answers has its topics made elsewhere first.
+    pub(super) fn silence(&self, memory: &ScaleInStatus) -> Option<&str> {
+        let since = memory.silent_since.as_ref().filter(|_| self.is_stored())?;
+        let long = self.seconds_since(since) >= SILENT_SECONDS;
+        let told = self.seen.permission.as_ref().err().filter(|_| long);
+        self.seen.broken.as_ref().or(told).map(String::as_str)
+    }
+
+    pub(super) fn given_up(&self, memory: &ScaleInStatus) -> bool {
+        self.silence(memory).is_some()
     }
 
     /// Whether the master itself says that it is read-only.

@@ -1,9 +1,10 @@
-use super::super::leave::Seen;
 use super::super::leave::tests::*;
+use super::super::leave::{Seen, Stop, step};
 use super::super::order_topics::OrderTopics;
 use super::*;
 use crate::admin::{QueueData, RoutedBroker};
 use crate::api::ScaleInPhase::{Draining, Fencing, Moving, Stopping};
+use crate::api::ScaleInPolicy;
 
 #[test]
 fn the_group_drains_when_its_master_and_every_name_server_say_that_it_is_read_only() {
@@ -186,6 +187,63 @@ fn an_order_topic_that_has_nowhere_to_go_is_named_with_what_helps_and_not_waited
         "{}",
         step.progress
     );
+}
+
+#[test]
+fn immediately_means_that_a_master_that_does_not_answer_is_not_waited_for() {
+    let silent = Seen {
+        homeless: unknown(),
+        permission: unknown(),
+        fenced: unknown(),
+        backlog: unknown(),
+        ..drained()
+    };
+    let broken = Seen {
+        broken: Some("pod orders-2-master-0 does not run".to_owned()),
+        ..silent.clone()
+    };
+    let since = |seconds: i64, phase| ScaleInStatus {
+        silent_since: Some(at(NOW - seconds)),
+        ..quiet(phase, 90)
+    };
+    for (before, seen) in [
+        (quiet(Moving, 90), &broken),
+        (since(60, Moving), &silent),
+        (quiet(Fencing, 90), &broken),
+        (since(60, Fencing), &silent),
+        (quiet(Draining, 90), &broken),
+        (since(60, Draining), &silent),
+    ] {
+        let step = immediately(&before, seen);
+        let after = if before.phase == Moving { Fencing } else { Stopping };
+        assert_eq!((phase(&step), step.stop, &step.degraded), (after, None, &None));
+        if after == Stopping {
+            assert!(step.drops);
+            for part in ["does not answer", "an unknown number of messages", "topics"] {
+                assert!(
+                    step.progress.contains(part),
+                    "{part:?} is not in {}",
+                    step.progress
+                );
+            }
+            assert_eq!(step.memory.as_ref().unwrap().backlog, None, "nobody knows");
+            let step = immediately(&step.memory.unwrap(), seen);
+            assert_eq!(step.stop, Some(Stop::Replicas));
+        }
+        let step = next(&before, seen);
+        assert_eq!((phase(&step), step.stop), (before.phase, None), "Drain waits");
+    }
+    for phase_before in [Moving, Fencing, Draining] {
+        let step = immediately(&since(59, phase_before), &silent);
+        assert_eq!(phase(&step), phase_before, "it may be starting");
+    }
+    let answers = immediately(&since(90, Draining), &drained()).memory.unwrap();
+    assert_eq!(answers.silent_since, None);
+    let first = step(&Leaving {
+        policy: ScaleInPolicy::Immediate,
+        ..leaving(None, &broken, &at(NOW))
+    });
+    assert_eq!(phase(&first), Moving, "it is remembered first");
 }
 
 fn route(broker: &str, perm: i32) -> Route {

@@ -84,6 +84,7 @@ prop_compose! {
         phase in any_phase(),
         started in -10i64..2 * TIMEOUT,
         unordered in prop::option::of(-10i64..60),
+        silent in prop::option::of(-10i64..120),
         quiet in prop::option::weighted(0.8, -10i64..200),
         stopped in prop::option::of(-10i64..400),
         written in prop::option::weighted(0.9, 499i64..502),
@@ -93,6 +94,7 @@ prop_compose! {
         ScaleInStatus {
             phase,
             unordered_since: unordered.map(|ago| at(NOW - ago)),
+            silent_since: silent.map(|ago| at(NOW - ago)),
             quiet_since: quiet.map(|ago| at(NOW - ago)),
             stopped_at: stopped.map(|ago| at(NOW - ago)),
             written,
@@ -230,6 +232,8 @@ proptest! {
         let fenced_before = stored.as_ref().is_some_and(|stored| stored.group == 2 && stored.phase != Moving);
         let waits = |topics: &OrderTopics| topics.naming.len() > topics.homeless.len() || policy == ScaleInPolicy::Drain;
         let ordered = seen.order_topics.is_ok_and(|topics| topics.naming.is_empty() || !waits(&topics));
+        let given_up = policy == ScaleInPolicy::Immediate && seen.permission.is_err();
+        let ordered = ordered || given_up;
         prop_assert!(ordered || fenced_before || !step.fence, "an order topic sends to it");
         let known = stored.as_ref().filter(|stored| stored.group == 2 && !stored.order_topics.is_empty());
         let left = known.is_none_or(|stored| stored.unordered_since.as_ref().is_some_and(|since| *since <= at(NOW - 30)));

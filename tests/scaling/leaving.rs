@@ -44,7 +44,7 @@ fn rewind(world: &World, moments: &[&str]) {
 /// Reconciles so often, while time passes quickly.
 async fn time_passes(world: &mut World, rounds: usize) {
     for _ in 0..rounds {
-        rewind(world, &["quietSince", "unorderedSince"]);
+        rewind(world, &["quietSince", "silentSince", "unorderedSince"]);
         world.reconcile_all().await.unwrap();
         world.kubelet.step();
     }
@@ -187,6 +187,41 @@ async fn with_policy_immediate_a_group_goes_at_once_and_what_is_dropped_is_told(
     let events = world.events();
     let told = |event: &String| event.contains("DroppingMessages") && event.contains("dropping 3 messages");
     assert!(events.iter().any(told), "{events:#?}");
+}
+
+#[tokio::test]
+async fn with_policy_immediate_a_group_whose_master_is_dead_goes_and_its_volume_stays() {
+    for unschedulable in [false, true] {
+        let mut world = two_groups(3).await;
+        let (pod, why) = ("orders-1-master-0", "0/3 nodes are available");
+        let answered = address(&world, pod);
+        if unschedulable {
+            world.kubelet.cannot_schedule(pod, why);
+            world.delete::<Pod>(&format!("mq/{pod}"));
+            world.kubelet.step();
+        } else {
+            world.rocketmq.deaf(&answered);
+        }
+        resize(&world, 1);
+        time_passes(&mut world, 20).await;
+        assert!(world.find::<Pod>(&format!("mq/{pod}")).is_some(), "Drain waits");
+        world.edit::<Broker>(
+            "mq/orders",
+            &json!({"spec": {"scaleIn": {"policy": "Immediate"}}}),
+        );
+        time_passes(&mut world, 20).await;
+        assert!(
+            world.ready::<Broker>("mq/orders"),
+            "{:#?}",
+            world.conditions::<Broker>("mq/orders")
+        );
+        assert_eq!(world.names::<StatefulSet>(), ["names", "orders-0-master"]);
+        let claims = world.names::<PersistentVolumeClaim>();
+        assert!(claims.iter().any(|name| name.contains("orders-1-")), "{claims:?}");
+        let events = world.events();
+        let told = |event: &String| event.contains("DroppingMessages") && event.contains("does not answer");
+        assert!(events.iter().any(told), "{events:#?}");
+    }
 }
 
 #[tokio::test]
@@ -462,7 +497,7 @@ async fn an_operator_killed_after_any_write_of_a_scale_in_ends_it_all_the_same()
         world.api.writes();
         world.api.crash_after_write(write);
         for _ in 0..30 {
-            rewind(&world, &["quietSince", "unorderedSince"]);
+            rewind(&world, &["quietSince", "silentSince", "unorderedSince"]);
             let _ = world.reconcile_all().await;
             if world.api.has_crashed() {
                 break;
