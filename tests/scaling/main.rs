@@ -1,6 +1,7 @@
 //! Growing and shrinking a cluster that runs, one sentence a test.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "what fails here fails a test"
 )]
