@@ -306,13 +306,23 @@ pub enum Sent {
 
 /// Sends one message to a broker (`SEND_MESSAGE_V2`); the topic is made by it where it is not there.
 pub async fn send(broker: &str, topic: &str, body: &str, within: Duration) -> Sent {
+    send_with("WAIT\u{1}true\u{2}", broker, topic, body, within).await
+}
+
+/// The same, to be delivered only after the time of that delay level: 7 is three minutes.
+pub async fn send_delayed(broker: &str, topic: &str, body: &str, level: u8) -> Sent {
+    let properties = ["WAIT\u{1}true\u{2}DELAY\u{1}", &level.to_string(), "\u{2}"].concat();
+    send_with(&properties, broker, topic, body, SHORT).await
+}
+
+async fn send_with(properties: &str, broker: &str, topic: &str, body: &str, within: Duration) -> Sent {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_millis();
     let fields = json!({
         "a": "e2e", "b": topic, "c": "TBW102", "d": "4", "e": "0", "f": "0", "g": now.to_string(), "h": "0",
-        "i": "WAIT\u{1}true\u{2}", "j": "0", "k": "false", "l": "16", "m": "false",
+        "i": properties, "j": "0", "k": "false", "l": "16", "m": "false",
     });
     match ask(broker, 310, fields, body.as_bytes(), within).await {
         Ok(Answer { code: 0, .. }) => Sent::Ok,

@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::cluster::{condition, conditions, name_of, text};
-use crate::harness::fixtures::{Fixture, Storage, broker, name_service};
+use crate::harness::fixtures::{Fixture, Image, Storage, broker, name_service};
 use crate::harness::ledger::{Ledger, Options};
 use crate::harness::rocketmq::Rocketmq;
 use crate::harness::stage::scenario;
 use crate::harness::wait::seconds;
-use crate::harness::wire;
+use crate::harness::wire::{self, Sent};
 
 /// A group leaves within this: routes of clients (30 s) and the fence (60 s) are waited for, and JVMs stop.
 const LEAVING: Duration = seconds(420);
@@ -172,6 +172,48 @@ async fn an_abandoned_consumer_group_holds_a_group_until_it_is_to_be_ignored() {
 
         rocketmq
             .change(json!({ "scaleIn": { "ignoreConsumerGroups": ["deserted"] } }))
+            .await;
+        are_left(&rocketmq, &[0]).await;
+        ledger.sending().await;
+        ledger.finish().await.nothing_is_lost();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn on_4_9_7_a_group_stays_until_a_delayed_message_is_delivered() {
+    scenario(5, async |stage| {
+        let space = stage.restricted_namespace().await;
+        let old = Image::Official("4.9.7");
+        let rocketmq = space
+            .start(
+                &name_service("name-service").image(old),
+                &three_groups().size(2).image(old),
+            )
+            .await;
+        let ledger = Ledger::start(&rocketmq, Options::default().client("4.9.7")).await;
+        // Three minutes: longer than a group takes to leave of which nobody wants anything.
+        let master = rocketmq.broker_address(1, 0).await;
+        assert_eq!(
+            wire::send_delayed(&master, "late", "wait for me", 7).await,
+            Sent::Ok
+        );
+
+        rocketmq.change(json!({ "size": 1 })).await;
+        waits_for(&rocketmq, 1, "1 message delayed").await;
+        rocketmq
+            .space
+            .wait_for(
+                "the message is delivered before its broker leaves",
+                LEAVING,
+                async || {
+                    let runtime = wire::runtime(&master).await.expect("the broker left before that");
+                    match runtime.get("scheduleMessageOffset_7").and_then(Value::as_str) {
+                        Some("1,1") => Ok(()),
+                        other => Err(format!("delivered and written: {other:?}")),
+                    }
+                },
+            )
             .await;
         are_left(&rocketmq, &[0]).await;
         ledger.sending().await;
