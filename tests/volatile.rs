@@ -168,6 +168,22 @@ async fn a_group_that_consumes_elsewhere_and_not_yet_here_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_master_that_keeps_messages_where_nobody_can_count_them_waits_for_its_user() {
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 10);
+    world.rocketmq.becomes(&address(&world, MASTER), |broker| {
+        broker.config("popConsumerKVServiceEnable", "true")
+    });
+    edit(&world, &other_image());
+    assert_eq!(goes_on(&mut world, 30).await, Vec::<String>::new());
+    says(
+        &world,
+        "it cannot be told whether messages that were popped and not acknowledged are left (popConsumerKVServiceEnable=true)",
+    );
+    says(&world, "rocketmq.apache.org/accept-loss=orders-0-master-0");
+}
+
+#[tokio::test]
 async fn delayed_messages_of_which_its_broker_does_not_tell_are_waited_for() {
     let mut world = serving(broker("orders")).await;
     has_payments(&world, &[MASTER], 10);

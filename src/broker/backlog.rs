@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::consumers::{Other, elsewhere, newcomers};
 use super::delayed;
+use super::uncounted::{self, Uncounted};
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
 use crate::admin::{Admin, ConsumerOffsets, Delayed, Error, QueueOffsets, RuntimeInfo, TopicConfig, confirm};
 
@@ -85,6 +86,8 @@ pub struct Facts {
     pub runtime: RuntimeInfo,
     /// How far each delay level is that was ever used.
     pub delayed: BTreeMap<i32, Delayed>,
+    /// What is kept beside all that, of which no number is told.
+    pub uncounted: Vec<Uncounted>,
 }
 
 /// What a master still holds for somebody.
@@ -100,6 +103,8 @@ pub struct Backlog {
     pub half: i64,
     /// Bytes of the commit log whose messages do not stand in their queues yet.
     pub undispatched: i64,
+    /// What may be left beside all that.
+    pub uncounted: Vec<Uncounted>,
     /// Who has still to consume, most messages first.
     pub blockers: Vec<Blocker>,
 }
@@ -213,6 +218,7 @@ pub async fn read_some(
         newcomers: BTreeMap::new(),
         runtime,
         delayed,
+        uncounted: uncounted::of(broker.config()),
     };
     let narrowed: Vec<_> = counted
         .filter(|topic| topic.read_queues > topic.write_queues)
@@ -361,6 +367,7 @@ pub fn backlog(facts: &Facts, ignore: &[String]) -> Backlog {
             .saturating_add(timer.offset_behind.max(0))
             .saturating_add(timer.congested.max(0)),
         undispatched: facts.runtime.dispatch_behind_bytes().unwrap_or_default().max(0),
+        uncounted: facts.uncounted.clone(),
         ..Backlog::default()
     };
     for topic in facts.queues.keys() {
@@ -400,7 +407,7 @@ impl Backlog {
     /// Whether nothing is left for anybody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.total() == 0 && self.undispatched == 0
+        self.total() == 0 && self.undispatched == 0 && self.uncounted.is_empty()
     }
 
     /// Whom it waits for, in words that change only when the numbers do; at most [`NAMED`].
@@ -415,7 +422,9 @@ impl Backlog {
                 messages(blocker.messages)
             )
         });
-        delayed.into_iter().chain(groups).take(NAMED).collect()
+        let uncounted = self.uncounted.iter().map(ToString::to_string);
+        let all = uncounted.chain(delayed).chain(groups);
+        all.take(NAMED).collect()
     }
 }
 

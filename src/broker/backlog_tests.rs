@@ -349,6 +349,21 @@ async fn a_revive_log_is_done_when_it_stands_still_for_its_offset_never_reaches_
 }
 
 #[tokio::test]
+async fn what_a_broker_keeps_where_nobody_can_count_it_is_not_taken_for_nothing() {
+    for key in uncounted::UNCOUNTED.map(|one| one.key) {
+        let other = found(master().config(key, "false")).await;
+        assert!(other.is_empty(), "{key}");
+        let kept = found(master().config(key, "true")).await;
+        assert_eq!((kept.total(), kept.is_empty()), (0, false), "{key}");
+        let words = kept.words(&at(0));
+        assert!(
+            words.len() == 1 && words[0].contains(&format!("{key}=true")),
+            "{words:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn messages_that_do_not_stand_in_their_queues_yet_are_waited_for() {
     let found = found(master().runtime("dispatchBehindBytes", "300")).await;
     assert_eq!((found.total(), found.undispatched), (0, 300));
@@ -470,6 +485,7 @@ proptest! {
             },
             newcomers: BTreeMap::new(),
             runtime: RuntimeInfo::default(),
+            uncounted: Vec::new(),
             delayed: BTreeMap::from([(1, Delayed { delivered: 0, max: delayed })]),
         };
         let wanted = (min..min + held).filter(|message| *message >= consumed.unwrap_or(min)).count();

@@ -140,7 +140,8 @@ impl Leaving<'_> {
     /// What is remembered of the backlog, where it is known.
     pub(super) fn counted(&self, mut memory: ScaleInStatus) -> ScaleInStatus {
         if let Ok(backlog) = &self.seen.backlog {
-            memory.backlog = Some(backlog.total());
+            let is_known = backlog.total() > 0 || backlog.uncounted.is_empty();
+            memory.backlog = is_known.then(|| backlog.total());
             memory.blockers = backlog.words(self.now);
             memory.blockers.truncate(NAMED);
         }
@@ -233,6 +234,10 @@ pub(super) fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn left(backlog: &Backlog, blockers: &[String]) -> String {
+    if !backlog.uncounted.is_empty() {
+        let blockers = blockers.join("; ");
+        return format!("{blockers}; turn that off once none are, or set spec.scaleIn.policy to Immediate");
+    }
     if backlog.total() == 0 {
         return format!("{} bytes are on their way into its queues", backlog.undispatched);
     }

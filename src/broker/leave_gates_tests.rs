@@ -5,6 +5,7 @@ use super::*;
 use crate::admin::{QueueData, RoutedBroker};
 use crate::api::ScaleInPhase::{Draining, Fencing, Moving, Stopping};
 use crate::api::ScaleInPolicy;
+use crate::broker::uncounted::UNCOUNTED;
 
 #[test]
 fn the_group_drains_when_its_master_and_every_name_server_say_that_it_is_read_only() {
@@ -83,6 +84,24 @@ fn any_write_starts_the_minute_anew() {
         let after = next(&quiet(Draining, 90), &seen).memory.unwrap();
         assert_eq!((after.phase, after.quiet_since), (Draining, None));
         assert_eq!(after.written, Some(written));
+    }
+}
+
+#[test]
+fn what_nobody_can_count_is_waited_for_and_is_not_known_to_be_nothing() {
+    for (unconsumed, counted) in [(0, None), (3, Some(3))] {
+        let seen = Seen {
+            backlog: Ok(Backlog {
+                uncounted: vec![UNCOUNTED[0]],
+                ..holding(unconsumed)
+            }),
+            ..drained()
+        };
+        let step = next(&quiet(Draining, 90), &seen);
+        assert_eq!(phase(&step), Draining);
+        assert_eq!(step.memory.unwrap().backlog, counted);
+        let told = "(transRocksDBEnable=true)";
+        assert!(step.progress.contains(told), "{}", step.progress);
     }
 }
 

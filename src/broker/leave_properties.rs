@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::order_topics::{Entry, OrderTopics};
+use super::super::uncounted::UNCOUNTED;
 
 use super::tests::{NOW, TIMEOUT, at, holding, leaving, payments, unknown};
 use super::*;
@@ -22,12 +23,14 @@ fn any_presence() -> impl Strategy<Value = Presence> {
 
 fn any_backlog() -> impl Strategy<Value = Backlog> {
     let few = || prop_oneof![3 => Just(0i64), 1 => 1i64..9];
-    (499i64..502, few(), few(), few(), few()).prop_map(
-        |(written, unconsumed, delayed, half, undispatched)| Backlog {
+    let uncounted = prop_oneof![9 => Just(vec![]), 1 => Just(vec![UNCOUNTED[0]])];
+    (499i64..502, few(), few(), few(), few(), uncounted).prop_map(
+        |(written, unconsumed, delayed, half, undispatched, uncounted)| Backlog {
             written,
             delayed,
             half,
             undispatched,
+            uncounted,
             ..holding(unconsumed)
         },
     )

@@ -25,6 +25,7 @@ pub mod roll;
 pub mod status;
 pub mod tables;
 pub mod texts;
+pub mod uncounted;
 pub mod valid;
 pub mod volatile;
 

@@ -435,9 +435,10 @@ fn seconds(since: &Time, now: &Time) -> i64 {
 }
 
 fn left(backlog: &Backlog, now: &Time) -> String {
-    if backlog.total() == 0 {
-        return format!("{} bytes are on their way into its queues", backlog.undispatched);
-    }
     let whom = backlog.words(now).join("; ");
-    format!("{} would be lost: {whom}", messages(backlog.total()))
+    match (backlog.uncounted.as_slice(), backlog.total()) {
+        ([_, ..], _) => whom,
+        ([], 0) => format!("{} bytes are on their way into its queues", backlog.undispatched),
+        ([], total) => format!("{} would be lost: {whom}", messages(total)),
+    }
 }

@@ -130,6 +130,9 @@ fn still_held(held: &BTreeMap<String, Held>) -> Option<String> {
         for (group, lag) in held.lag.iter().filter(|(_, lag)| **lag > 0) {
             words.push(format!("group {group} has {lag} to consume at broker {broker}"));
         }
+        for one in &held.uncounted {
+            words.push(format!("broker {broker}: {one}, perhaps of this topic"));
+        }
         for (number, what) in [
             (held.half, "messages of open transactions"),
             (held.timed, "messages in timers"),

@@ -63,6 +63,7 @@ impl Broker {
             newcomers: BTreeMap::new(),
             runtime: RuntimeInfo([("dispatchBehindBytes".to_owned(), "0".to_owned())].into()),
             delayed: BTreeMap::new(),
+            uncounted: Vec::new(),
         };
         if self.topic.is_some() {
             facts.queues.insert(TOPIC.to_owned(), [(0, queue)].into());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::admin::{ATTRIBUTES, Route, SubscriptionGroup, TopicConfig, Version, perm};
 use crate::broker::ahead::Ahead;
 use crate::broker::backlog::{Facts, HALF_GROUP, HALF_TOPIC, REVIVE_GROUP, REVIVE_TOPIC};
+use crate::broker::uncounted::Uncounted;
 
 /// Both clusters, and who else wants the topic.
 #[derive(Clone, Debug)]
@@ -222,6 +223,8 @@ pub struct Held {
     pub delayed: BTreeMap<i32, (i64, i64)>,
     /// How far each queue of the revive log is worked off, and where it ends (5.x).
     pub popped: BTreeMap<i32, (i64, i64)>,
+    /// What may be left beside all that. Of which topic is not told.
+    pub uncounted: Vec<Uncounted>,
 }
 
 impl Held {
@@ -236,6 +239,7 @@ impl Held {
             written: end(topic),
             undispatched: facts.runtime.dispatch_behind_bytes().unwrap_or_default().max(0),
             half: facts.lag(HALF_TOPIC, HALF_GROUP),
+            uncounted: facts.uncounted.clone(),
             ..Self::default()
         };
         if let Some(timer) = facts.runtime.timer() {

@@ -134,6 +134,30 @@ async fn a_drain_waits_for_an_offline_group_that_never_came_to_consume_from_the_
 }
 
 #[tokio::test]
+async fn a_drain_never_ends_by_itself_where_messages_are_kept_that_nobody_can_count() {
+    let mut world = two_groups(0).await;
+    let master = address(&world, "orders-1-master-0");
+    world
+        .rocketmq
+        .becomes(&master, |broker| broker.config("transRocksDBEnable", "true"));
+    resize(&world, 1);
+    time_passes(&mut world, 30).await;
+    says(
+        &world,
+        "it cannot be told whether messages of open transactions are left (transRocksDBEnable=true); turn that off once \
+         none are, or set spec.scaleIn.policy to Immediate",
+    );
+    assert!(world.find::<Pod>("mq/orders-1-master-0").is_some());
+    let immediate = json!({"spec": {"scaleIn": {"policy": "Immediate"}}});
+    world.edit::<Broker>("mq/orders", &immediate);
+    time_passes(&mut world, 20).await;
+    assert!(world.find::<Pod>("mq/orders-1-master-0").is_none());
+    let events = world.events();
+    let told = |event: &String| event.contains("DroppingMessages") && event.contains("that is not known");
+    assert!(events.iter().any(told), "{events:#?}");
+}
+
+#[tokio::test]
 async fn a_drain_asks_each_other_master_once_a_look_who_consumes_and_waits_while_one_does_not_tell() {
     let mut world = two_groups(3).await;
     let stays = address(&world, "orders-0-master-0");
