@@ -1,15 +1,18 @@
 //! Carries out a plan: every write of a `Broker` but its status.
 
+use futures::future::{join_all, join4};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 
 use super::ahead;
+use super::budget::Budget;
 use super::children;
 use super::config::{Ports, UserConfig};
 use super::drain::{self, Drain};
 use super::leave;
+use super::live::Push;
 use super::observe::Observed;
 use super::open;
 use super::order_topics;
@@ -86,15 +89,7 @@ pub(super) async fn apply(
     for group in &plan.forget {
         remove::<ConfigMap>(ctx, &valid.target, &tables::name(valid, *group)).await?;
     }
-    refused.extend(told(valid, plan, admin).await);
-    if let Some(refill) = &plan.refill {
-        let said = refilled(valid, refill, admin).await;
-        refused.extend(said.err().map(|err| err.to_string()));
-    }
-    if let (Some(step), Some(drain)) = (&plan.scale_in, &observed.drain) {
-        let said = scale_in(valid, observed, (step, drain), (ctx, admin)).await?;
-        refused.extend(said.err().map(|err| err.to_string()));
-    }
+    refused.extend(told(valid, (plan, observed), (ctx, admin)).await?);
     Ok(Done {
         foreign: hand.foreign,
         refused,
@@ -120,7 +115,7 @@ async fn scale_in(
     valid: &Valid,
     observed: &Observed,
     (step, drain): (&leave::Step, &Drain),
-    (ctx, admin): (&Context, &dyn Admin),
+    (ctx, admin, budget): (&Context, &dyn Admin, Budget),
 ) -> Result<Result<(), admin::Error>, Error> {
     if step.remove {
         let budget = children::budget_name(valid, drain.group);
@@ -129,25 +124,28 @@ async fn scale_in(
     if step.unregister {
         return Ok(drain::strike_off(valid, observed, drain.group, admin).await);
     }
-    Ok(moved(valid, (step, drain), admin).await)
+    Ok(moved(valid, (step, drain), (admin, budget)).await)
 }
 
 /// Makes elsewhere what only the leaving group has, then takes it out of the queues of order topics; or puts it back.
 async fn moved(
     valid: &Valid,
     (step, drain): (&leave::Step, &Drain),
-    admin: &dyn Admin,
+    with: (&dyn Admin, Budget),
 ) -> Result<(), admin::Error> {
+    let mut carried = Ok(());
     if step.carry {
-        drain::carry(valid, &drain.moves, admin).await?;
+        carried = drain::carry(valid, &drain.moves, with).await;
     }
     let (Some(_), Ok(topics)) = (&step.memory, &drain.seen.order_topics) else {
-        return Ok(());
+        return carried;
     };
-    if step.restore {
-        return order_topics::put(&topics.again, admin).await;
-    }
-    order_topics::put(&topics.without, admin).await
+    let entries = if step.restore {
+        &topics.again
+    } else {
+        &topics.without
+    };
+    carried.and(order_topics::put(entries, with).await)
 }
 
 /// One step of a broker that leaves. What becomes of its claims is that of scaling, not of deleting the `Broker`: its
@@ -173,41 +171,66 @@ async fn retire(valid: &Valid, (member, step): (Member, Retire), ctx: &Context) 
     Ok(())
 }
 
-/// Tells running brokers what they take live, and new groups what they lack. What one refuses, or does not answer to, is
-/// for the status and keeps nothing else back; the next reconcile sees what came of it.
-async fn told(valid: &Valid, plan: &Plan, admin: &dyn Admin) -> Vec<String> {
-    let mut refused = Vec::new();
-    for push in &plan.pushes {
-        let name = valid.broker_name(push.member.group);
-        let said = match confirm(admin, &push.address, &name, push.member.id()).await {
-            Ok(broker) => broker.update_config(&push.changes).await,
-            Err(err) => Err(err),
-        };
-        tracing::info!(
-            broker = valid.name,
-            namespace = valid.target.namespace,
-            pod = push.member.pod_name(&valid.name),
-            changes = ?push.changes,
-            "told a running broker"
-        );
-        refused.extend(said.err().map(|err| err.to_string()));
-    }
-    for opening in &plan.openings {
-        if let (Ok(missing), Some(address)) = (&opening.missing, &opening.address) {
-            let name = valid.broker_name(opening.group);
-            let said = open::fill(admin, address, &name, missing).await;
-            refused.extend(said.err().map(|err| err.to_string()));
+/// Tells brokers and name servers all that they are to know, side by side, so that one who is slow keeps nothing from the
+/// others. What one refuses, or does not answer to, is for the status; the next reconcile sees what came of it.
+async fn told(
+    valid: &Valid,
+    (plan, observed): (&Plan, &Observed),
+    (ctx, admin): (&Context, &dyn Admin),
+) -> Result<Vec<String>, Error> {
+    let budget = Budget::begin();
+    let pushes = plan.pushes.iter().map(|push| pushed(valid, push, admin));
+    let openings = plan.openings.iter().map(|opening| async move {
+        match (&opening.missing, &opening.address) {
+            (Ok(missing), Some(address)) => {
+                let name = valid.broker_name(opening.group);
+                open::fill((admin, budget), address, &name, missing).await
+            }
+            _ => Ok(()),
         }
-    }
-    refused
+    });
+    let refill = async {
+        match &plan.refill {
+            Some(refill) => refilled(valid, refill, (admin, budget)).await,
+            None => Ok(()),
+        }
+    };
+    let leaving = async {
+        match (&plan.scale_in, &observed.drain) {
+            (Some(step), Some(drain)) => scale_in(valid, observed, (step, drain), (ctx, admin, budget)).await,
+            _ => Ok(Ok(())),
+        }
+    };
+    let (live, open, refill, leaving) =
+        Box::pin(join4(join_all(pushes), join_all(openings), refill, leaving)).await;
+    let said = live.into_iter().chain(open).chain([refill, leaving?]);
+    Ok(said.filter_map(Result::err).map(|err| err.to_string()).collect())
+}
+
+/// Tells a running broker what it takes live.
+async fn pushed(valid: &Valid, push: &Push, admin: &dyn Admin) -> Result<(), admin::Error> {
+    let name = valid.broker_name(push.member.group);
+    tracing::info!(
+        broker = valid.name,
+        namespace = valid.target.namespace,
+        pod = push.member.pod_name(&valid.name),
+        changes = ?push.changes,
+        "telling a running broker"
+    );
+    let broker = confirm(admin, &push.address, &name, push.member.id()).await?;
+    broker.update_config(&push.changes).await
 }
 
 /// Gives a master with a new store back what it had, and moves offsets of its old one to where its queues end.
-async fn refilled(valid: &Valid, refill: &Refill, admin: &dyn Admin) -> Result<(), admin::Error> {
+async fn refilled(
+    valid: &Valid,
+    refill: &Refill,
+    (admin, budget): (&dyn Admin, Budget),
+) -> Result<(), admin::Error> {
     let name = valid.broker_name(refill.member.group);
-    open::fill(admin, &refill.address, &name, &refill.missing).await?;
+    open::fill((admin, budget), &refill.address, &name, &refill.missing).await?;
     let broker = confirm(admin, &refill.address, &name, 0).await?;
-    for ahead in &refill.ahead {
+    for ahead in refill.ahead.iter().take_while(|_| !budget.is_spent()) {
         ahead::move_back(&broker, ahead).await?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use futures::future::join_all;
 
 use super::backlog::{self, Who};
+use super::budget::Budget;
 use super::homes;
 use super::leave::{self, Presence};
 use super::leave_gates;
@@ -244,18 +245,21 @@ async fn lacking_groups(from: &str, moves: &mut [Move], admin: &dyn Admin) -> Re
     Ok(())
 }
 
-/// Makes on masters that stay what only the leaving one has.
-pub async fn carry(valid: &Valid, moves: &[Move], admin: &dyn Admin) -> Result<(), admin::Error> {
-    for to in moves {
+/// Makes on masters that stay what only the leaving one has, on all of them side by side.
+///
+/// # Errors
+/// The first that one refuses or does not answer; it keeps nothing back from the others.
+pub async fn carry(
+    valid: &Valid,
+    moves: &[Move],
+    (admin, budget): (&dyn Admin, Budget),
+) -> Result<(), admin::Error> {
+    let carried = moves.iter().map(|to| async move {
         let broker = confirm(admin, &to.address, &valid.broker_name(to.member.group), 0).await?;
-        for group in &to.groups {
-            broker.put_subscription_group(group).await?;
-        }
-        for home in &to.topics {
-            broker.put_topic(&home.topic, home.attributes).await?;
-        }
-    }
-    Ok(())
+        let topics = to.topics.iter().map(|home| (&home.topic, home.attributes));
+        budget.make(&broker, &to.groups, topics).await
+    });
+    join_all(carried).await.into_iter().collect()
 }
 
 /// Strikes what is left of a group off every name server that lists it: its brokers are gone and did not say so.

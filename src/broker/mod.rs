@@ -3,6 +3,7 @@
 pub mod ahead;
 pub mod backlog;
 pub mod before;
+mod budget;
 pub mod children;
 pub mod config;
 pub mod consumers;

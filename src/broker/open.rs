@@ -4,13 +4,11 @@
 //! copied is read back by the next reconcile, so it repeats safely after any crash.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, join, join_all};
-use futures::stream::{self, StreamExt};
+use futures::future::{join, join_all};
 use kube::ResourceExt;
-use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::homes::missing_groups;
 use super::observe::{Answer, Observed, Seen};
 use super::valid::{Member, Valid};
@@ -19,13 +17,6 @@ use crate::admin::{
     self, Admin, Attributes, SubscriptionGroup, SubscriptionGroups, TopicConfig, Topics, confirm,
 };
 use crate::k8s::labels::{OPENING, STAGE};
-
-/// How many topics or groups are made at a time; a broker writes its whole list with each.
-const AT_A_TIME: usize = 4;
-/// No more are begun after so long; the next reconcile goes on.
-const BUDGET: Duration = Duration::from_secs(40);
-
-type Command<'a> = BoxFuture<'a, Result<(), admin::Error>>;
 
 /// What a new group still lacks, by group.
 pub type Openings = BTreeMap<i32, Result<Missing, String>>;
@@ -147,42 +138,19 @@ fn lacking_topics(from: &Topics, to: &Topics, cluster: &str, broker: &str) -> Ve
         .collect()
 }
 
-/// Makes on the broker at `address`, if it is the master of `broker_name`, what it lacks: as much as the budget of one
-/// reconcile allows. One that is refused does not keep others of its kind back; the first refusal is told. No topic is made
-/// before every group is there: a consumer that finds a topic makes its group, with defaults, by its heartbeat.
+/// Makes on the broker at `address`, if it is the master of `broker_name`, what it lacks, as [`Budget::make`] does.
+///
+/// # Errors
+/// The first that is refused or not answered.
 pub async fn fill(
-    admin: &dyn Admin,
+    (admin, budget): (&dyn Admin, Budget),
     address: &str,
     broker_name: &str,
     missing: &Missing,
 ) -> Result<(), admin::Error> {
     let broker = confirm(admin, address, broker_name, 0).await?;
-    let until = Instant::now() + BUDGET;
-    let groups = missing.groups.iter();
-    let groups = groups.map(|group| broker.put_subscription_group(group).boxed());
-    in_time(groups.collect(), until).await?;
-    let topics = missing.topics.iter();
-    let topics = topics.map(|topic| broker.put_topic(topic, Attributes::Create).boxed());
-    in_time(topics.collect(), until).await
-}
-
-/// Carries out what can be begun until then, a few at a time; the first refusal, if there was one.
-async fn in_time(commands: Vec<Command<'_>>, until: Instant) -> Result<(), admin::Error> {
-    let begun = commands.into_iter().map(|command| {
-        async move {
-            if Instant::now() < until {
-                command.await
-            } else {
-                Ok(())
-            }
-        }
-        .boxed()
-    });
-    let results: Vec<_> = stream::iter(begun.collect::<Vec<_>>())
-        .buffer_unordered(AT_A_TIME)
-        .collect()
-        .await;
-    results.into_iter().collect()
+    let topics = missing.topics.iter().map(|topic| (topic, Attributes::Create));
+    budget.make(&broker, &missing.groups, topics).await
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::budget::Budget;
 use super::observe::Observed;
 use crate::admin::{self, Admin, ORDER_TOPICS, Topics};
 use crate::api::ScaleInStatus;
@@ -90,12 +91,12 @@ pub async fn observe(
     Ok(found)
 }
 
-/// Writes entries. Each is what a look a moment ago found to be missing.
+/// Writes entries, as many as the budget allows. Each is what a look a moment ago found to be missing.
 ///
 /// # Errors
 /// The first that a name server refuses or does not answer.
-pub async fn put(entries: &[Entry], admin: &dyn Admin) -> Result<(), admin::Error> {
-    for entry in entries {
+pub async fn put(entries: &[Entry], (admin, budget): (&dyn Admin, Budget)) -> Result<(), admin::Error> {
+    for entry in entries.iter().take_while(|_| !budget.is_spent()) {
         tracing::info!(
             name_server = entry.name_server,
             topic = entry.topic,

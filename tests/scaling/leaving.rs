@@ -4,10 +4,12 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
+use rocketmq_operator::admin::fake::FakeBroker;
 use rocketmq_operator::admin::{Admin as _, ORDER_TOPICS, SubscriptionGroup, TopicConfig};
 use rocketmq_operator::api::ScaleInPhase::{self, Draining, Fencing, Moving, Stopping};
 use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
+use tokio::time::{Duration, Instant};
 
 use crate::support::fixtures::{broker, name_service};
 use crate::support::world::World;
@@ -487,6 +489,29 @@ async fn every_master_that_stays_gets_the_subscription_groups_of_the_leaving_one
         there,
         ["UPDATE_AND_CREATE_SUBSCRIPTIONGROUP", "UPDATE_AND_CREATE_TOPIC"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_that_are_made_elsewhere_take_no_longer_than_a_reconcile_may() {
+    let mut world = two_groups(0).await;
+    world
+        .rocketmq
+        .becomes(&address(&world, "orders-1-master-0"), |master| {
+            let topics = (0..300).map(|n| TopicConfig::new(&format!("topic-{n}"), 1));
+            topics.fold(master, FakeBroker::topic)
+        });
+    world.rocketmq.register_all();
+    let stays = address(&world, "orders-0-master-0");
+    world.rocketmq.slow(&stays, Duration::from_millis(500));
+    resize(&world, 1);
+    while !broker_of(&world, "orders-0-master-0")
+        .topics()
+        .contains_key("topic-299")
+    {
+        let begun = Instant::now();
+        world.reconcile_all().await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test]

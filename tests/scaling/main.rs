@@ -20,6 +20,7 @@ use rocketmq_operator::api::{Broker, NameService};
 use serde_json::json;
 use support::fixtures::{broker, name_service};
 use support::world::World;
+use tokio::time::{Duration, Instant};
 
 /// A cluster of one group whose master has topics and a subscription group of its users.
 async fn in_use() -> World {
@@ -53,6 +54,13 @@ fn broker_of(world: &World, pod: &str) -> FakeBroker {
 
 fn permission(world: &World, pod: &str) -> Option<i32> {
     broker_of(world, pod).whole_config().broker_permission()
+}
+
+fn permission_if_any(world: &World, pod: &str) -> Option<i32> {
+    let pod = world.find::<Pod>(&format!("mq/{pod}"))?;
+    let ip = pod.status?.pod_ip?;
+    let broker = world.rocketmq.broker_at(&format!("{ip}:10911"))?;
+    broker.whole_config().broker_permission()
 }
 
 fn says(world: &World, words: &str) {
@@ -148,6 +156,48 @@ async fn the_name_of_a_topic_is_data_whatever_it_looks_like() {
         "{:#?}",
         world.conditions::<Broker>("mq/orders")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_are_opened_together_share_the_time_of_a_reconcile_and_none_waits_for_another() {
+    let mut world = in_use().await;
+    world
+        .rocketmq
+        .becomes(&address(&world, "orders-0-master-0"), |master| {
+            let topics = (0..400).map(|n| TopicConfig::new(&format!("topic-{n}"), 1));
+            topics.fold(master, FakeBroker::topic)
+        });
+    resize(&world, 3);
+    let new = ["orders-1-master-0", "orders-2-master-0"];
+    while new.iter().any(|pod| permission_if_any(&world, pod) != Some(4)) {
+        world.reconcile_all().await.unwrap();
+        world.kubelet.step();
+    }
+    for pod in new {
+        world
+            .rocketmq
+            .slow(&address(&world, pod), Duration::from_millis(500));
+    }
+    let mut before = [0, 0];
+    while before != [400, 400] {
+        let begun = Instant::now();
+        world.reconcile_all().await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+        world.rocketmq.register_all();
+        let now = new.map(|pod| {
+            let there = broker_of(&world, pod);
+            there
+                .topics()
+                .keys()
+                .filter(|name| name.starts_with("topic-"))
+                .count()
+        });
+        assert!(
+            (0..2).all(|n| now[n] > before[n] || now[n] == 400),
+            "{before:?} {now:?}"
+        );
+        before = now;
+    }
 }
 
 /// What of a new group counts in the end.

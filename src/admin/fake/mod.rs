@@ -89,6 +89,8 @@ struct State {
     names: BTreeMap<String, String>,
     /// By address, whether or not a process is there.
     troubles: BTreeMap<String, Trouble>,
+    /// How long each request takes, by address.
+    delays: BTreeMap<String, Duration>,
     failing: Option<Failing>,
     asked: Vec<Asked>,
     clock: Duration,
@@ -219,9 +221,18 @@ impl FakeRocketMq {
         self.trouble(address, Trouble::Refuses { code, remark })
     }
 
+    /// Each request to that address takes so long.
+    pub fn slow(&self, address: &str, each: Duration) -> &Self {
+        self.state().delays.insert(address.to_owned(), each);
+        self
+    }
+
     /// Ends the trouble at that address.
     pub fn heal(&self, address: &str) -> &Self {
-        self.state().troubles.remove(address);
+        let mut state = self.state();
+        state.troubles.remove(address);
+        state.delays.remove(address);
+        drop(state);
         self
     }
 
@@ -265,6 +276,10 @@ impl FakeRocketMq {
     }
 
     /// Asks, in the order in which the requests are made, not awaited.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a server takes its time here, nobody waits for something to become true"
+    )]
     fn ask<'a, T>(
         &self,
         address: &str,
@@ -275,7 +290,11 @@ impl FakeRocketMq {
         T: Send + 'a,
     {
         let answer = self.answer(address, code, answer);
-        ready(answer.map_err(|fault| fault.error(address, code))).boxed()
+        let answer = answer.map_err(|fault| fault.error(address, code));
+        match self.state().delays.get(address).copied() {
+            None => ready(answer).boxed(),
+            Some(delay) => tokio::time::sleep(delay).map(|()| answer).boxed(),
+        }
     }
 
     fn answer<T>(
