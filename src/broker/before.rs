@@ -30,6 +30,7 @@ impl Valid {
                 replicas: accepted.replicas.max(self.asked.replicas),
             };
         }
+        self.withdrawn(&found);
         let unasked =
             |member: &Member| member.group >= self.shape.groups || member.replica > self.shape.replicas;
         self.leftovers = found.members.into_iter().filter(unasked).collect();
@@ -37,10 +38,36 @@ impl Valid {
     }
 }
 
+impl Valid {
+    /// What we made and nobody asks for any more before the status said that it is there: it leaves as what was there longer.
+    fn withdrawn(&mut self, found: &Found) {
+        let Some(accepted) = &mut self.accepted else {
+            return;
+        };
+        let mut groups = accepted.groups;
+        while found.noted.contains(&Member {
+            group: groups,
+            replica: 0,
+        }) {
+            groups += 1;
+        }
+        if groups > self.shape.groups {
+            (accepted.groups, self.shape.groups) = (groups, groups);
+        }
+        let noted = found.noted.iter().filter(|member| member.group < groups);
+        let replicas = noted.map(|member| member.replica).max().unwrap_or_default();
+        if replicas > self.shape.replicas {
+            (accepted.replicas, self.shape.replicas) = (replicas, replicas);
+        }
+    }
+}
+
 /// The StatefulSets of a `Broker`, found by their names: group by group, replica by replica, as long as there are any.
 #[derive(Default)]
 struct Found {
     members: Vec<Member>,
+    /// Those that we made, or took over.
+    noted: Vec<Member>,
     groups: i32,
     replicas: i32,
     taken_over: bool,
@@ -70,6 +97,9 @@ impl Found {
                 found.replicas = found.replicas.max(member.replica);
                 found.taken_over |= set::is_unnoted(&set) || set.annotations().contains_key(TAKEN_OVER);
                 found.members.push(member);
+                if !set::is_unnoted(&set) {
+                    found.noted.push(member);
+                }
             }
         }
         let list = context::get(

@@ -16,7 +16,7 @@ use crate::support::world::World;
 use crate::{address, broker_of, permission, resize, says};
 
 /// Two groups with a topic on both, of which somebody consumed all but `lag` messages on the second.
-async fn two_groups(lag: i64) -> World {
+pub(crate) async fn two_groups(lag: i64) -> World {
     let mut world = World::default();
     world.apply::<NameService>(name_service("names"));
     world.apply::<Broker>(broker("orders").groups(2).storage_class("rocketmq-storage"));
@@ -44,7 +44,7 @@ fn rewind(world: &World, moments: &[&str]) {
 }
 
 /// Reconciles so often, while time passes quickly.
-async fn time_passes(world: &mut World, rounds: usize) {
+pub(crate) async fn time_passes(world: &mut World, rounds: usize) {
     for _ in 0..rounds {
         rewind(world, &["quietSince", "silentSince", "unorderedSince"]);
         world.reconcile_all().await.unwrap();
@@ -409,7 +409,7 @@ async fn a_topic_that_only_the_leaving_group_has_is_made_elsewhere_first() {
 }
 
 /// Lets time pass until the group that leaves is in that phase.
-async fn until(world: &mut World, phase: ScaleInPhase) {
+pub(crate) async fn until(world: &mut World, phase: ScaleInPhase) {
     for _ in 0..30 {
         let leaving = world.get::<Broker>("mq/orders").status.unwrap().scale_in;
         if leaving.is_some_and(|leaving| leaving.phase == phase) {

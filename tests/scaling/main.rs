@@ -10,6 +10,7 @@
 mod support;
 
 mod leaving;
+mod undone;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
