@@ -442,14 +442,17 @@ fn degraded(valid: &Valid, seen: &Reconciled<'_>, done: &Done) -> Says {
         .members
         .iter()
         .filter_map(|member| member.pod.as_deref());
-    if let Some(trouble) = pods.into_iter().find_map(|pod| pod::trouble(pod, fields)) {
+    let trouble = pods.into_iter().find_map(|pod| pod::trouble(pod, fields));
+    if let Roll::Drains { gate, would_lose, .. } = &seen.plan.roll {
+        let trouble = trouble.map(|trouble| format!("{}; ", trouble.message));
+        let message = format!("{}{gate}; {would_lose}", trouble.unwrap_or_default());
+        return Says::yes("StoreWouldBeLost", message);
+    }
+    if let Some(trouble) = trouble {
         return Says::yes(trouble.reason, trouble.message);
     }
     if let Roll::Held { reason, message } = &seen.plan.roll {
         return Says::yes(reason, message);
-    }
-    if let Roll::Drains { gate, would_lose, .. } = &seen.plan.roll {
-        return Says::yes("StoreWouldBeLost", format!("{gate}; {would_lose}"));
     }
     if let Some((reason, message)) = seen
         .plan

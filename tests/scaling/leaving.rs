@@ -155,7 +155,9 @@ async fn a_drain_never_ends_by_itself_where_messages_are_kept_that_nobody_can_co
     time_passes(&mut world, 20).await;
     assert!(world.find::<Pod>("mq/orders-1-master-0").is_none());
     let events = world.events();
-    let told = |event: &String| event.contains("DroppingMessages") && event.contains("that is not known");
+    let told = |event: &String| {
+        event.contains("DroppingMessages") && event.contains("an unknown number of messages")
+    };
     assert!(events.iter().any(told), "{events:#?}");
 }
 
