@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help quickstart quickstart-down test e2e bench build crds docs fmt lint images
-export CONTEXT
+export CONTEXT KILL_EVERY
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ quickstart-down: ## remove all that `make quickstart` made
 test: ## all tests, a short form of the end-to-end ones, on the project's own local cluster (E2E=all: whole; KEEP=1 leaves it up)
 	@tests/all
 
-e2e: ## the end-to-end tests alone (FILTER=... runs those whose name has it; the cluster stays up)
+e2e: ## the end-to-end tests alone (FILTER=... runs those whose name has it; KILL_EVERY=5 kills operators; the cluster stays up)
 	@tests/local e2e $(FILTER)
 
 bench: ## time from apply to a working cluster, against kubectl alone; what the idle operator takes
