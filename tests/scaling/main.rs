@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod draining;
 mod leaving;
 mod undone;
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::api::FakeApi;
 use super::objects::Preconditions;
-use super::pods::{disk, in_namespace, owned_by, pod, replicas, revision, waiting};
+use super::pods::{crashed, disk, in_namespace, owned_by, pod, replicas, revision, waiting};
 
 /// A StorageClass whose volumes can grow; those of `rocketmq-storage` cannot.
 pub const GROWING: &str = "growing-storage";
@@ -246,36 +246,13 @@ impl Kubelet {
             .unwrap();
     }
 
-    /// The status of a pod whose container just ended, and not for the first time.
+    /// Ends what the pod's container runs; its volumes stay.
     fn crash(&mut self, pod: &Pod) -> Value {
-        let served = self.processes.remove(&pod.uid().unwrap());
-        let before = pod.status.clone().unwrap_or_default();
-        let served = served.inspect(|address| {
+        let process = self.processes.remove(&pod.uid().unwrap());
+        if let Some(address) = &process {
             self.rocketmq.kill(address);
-        });
-        let mut status = waiting(
-            &pod.spec.as_ref().unwrap().containers[0],
-            "CrashLoopBackOff",
-            "back-off",
-        );
-        status["podIP"] = json!(before.pod_ip);
-        status["startTime"] = json!("2026-01-01T00:00:00Z");
-        let conditions = json!(before.conditions);
-        let changed = conditions
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|one| one["type"] == "Ready");
-        let changed = changed.map_or(json!("2026-01-01T00:00:00Z"), |one| {
-            one["lastTransitionTime"].clone()
-        });
-        let changed = if served.is_some() {
-            json!("2026-01-01T00:00:20Z")
-        } else {
-            changed
-        };
-        status["conditions"] = json!([{"type": "Ready", "status": "False", "lastTransitionTime": changed}]);
-        status
+        }
+        crashed(pod, process.is_some())
     }
 
     /// The status of a pod that cannot run.
