@@ -69,13 +69,21 @@ pub fn waiting(container: &Container, reason: &str, message: &str) -> Value {
 /// The status of a pod whose container keeps ending, and was ready before if it `served`.
 pub fn crashed(pod: &Pod, served: bool) -> Value {
     let before = pod.status.clone().unwrap_or_default();
-    let ready = before.conditions.into_iter().flatten().find(|one| one.type_ == "Ready");
+    let ready = before
+        .conditions
+        .into_iter()
+        .flatten()
+        .find(|one| one.type_ == "Ready");
     let changed = match ready.and_then(|one| one.last_transition_time) {
         _ if served => json!("2026-01-01T00:00:20Z"),
         Some(before) => json!(before),
         None => json!("2026-01-01T00:00:00Z"),
     };
-    let mut status = waiting(&pod.spec.as_ref().unwrap().containers[0], "CrashLoopBackOff", "back-off");
+    let mut status = waiting(
+        &pod.spec.as_ref().unwrap().containers[0],
+        "CrashLoopBackOff",
+        "back-off",
+    );
     status["podIP"] = json!(before.pod_ip);
     status["startTime"] = json!("2026-01-01T00:00:00Z");
     status["conditions"] = json!([{"type": "Ready", "status": "False", "lastTransitionTime": changed}]);
