@@ -73,6 +73,8 @@ async fn while_three_name_servers_roll_a_fresh_java_client_finds_its_route_every
         let brokers = rocketmq.broker_lives().await;
         space.apply(&newcomers("rocketmq-tests/client:5.5.0")).await;
         some_come(&space, "clients come", 3).await;
+        // Those of a JVM that has only just started may take longer to send than they have.
+        let before_the_change = came(&space).await.len();
 
         let change = json!({ "resources": { "requests": { "cpu": "11m" } } });
         rocketmq.change_name_service(change).await;
@@ -96,7 +98,8 @@ async fn while_three_name_servers_roll_a_fresh_java_client_finds_its_route_every
             })
             .await;
         some_come(&space, "clients come after that", 3).await;
-        let came = came(&space).await;
+        let mut came = came(&space).await;
+        came.drain(..before_the_change);
         let failed: Vec<_> = came.iter().flatten().collect();
         println!(
             "{} new clients came, {} found no route: {failed:?}",
