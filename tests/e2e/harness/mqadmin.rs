@@ -54,14 +54,19 @@ impl Mqadmin {
             export("-t"),
             export("-g"),
         );
-        let said = run_in(&self.0, POD, &script).await;
-        let mut documents = serde_json::Deserializer::from_str(&said.out).into_iter::<Value>();
-        ["topicConfigTable", "subscriptionGroupTable"].map(|table| {
-            let document = documents.next().and_then(Result::ok);
-            let table = document.as_ref().and_then(|d| d[table].as_object());
-            table
-                .unwrap_or_else(|| panic!("mqadmin exportMetadata: {}", said.all()))
-                .clone()
-        })
+        // It gives a broker a few seconds only to answer, whatever else the node has to do.
+        self.0
+            .wait_for(&format!("mqadmin exports from {broker}"), START, async || {
+                let said = run_in(&self.0, POD, &script).await;
+                read(&said.out).ok_or_else(|| said.all())
+            })
+            .await
     }
+}
+
+/// Both tables, of both documents one after the other.
+fn read(exported: &str) -> Option<[Map<String, Value>; 2]> {
+    let mut documents = serde_json::Deserializer::from_str(exported).into_iter::<Value>();
+    let mut table = |name: &str| documents.next()?.ok()?[name].as_object().cloned();
+    Some([table("topicConfigTable")?, table("subscriptionGroupTable")?])
 }

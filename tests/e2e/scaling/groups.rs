@@ -104,13 +104,11 @@ async fn groups_1_to_3(image: Image, options: Options, odd: &[&str]) {
             .await;
         rocketmq.wait_until_ready().await;
         let mqadmin = Mqadmin::start(&space, options.client).await;
-        let [first, second, third] = join_all([0, 1, 2].map(async |group| {
+        let exported = async |group: u64| {
             let broker = rocketmq.broker_address(group, 0).await;
             mqadmin.exported(&broker).await.map(made)
-        }))
-        .await
-        .try_into()
-        .unwrap();
+        };
+        let (first, second, third) = (exported(0).await, exported(1).await, exported(2).await);
         assert_eq!(
             first.clone().map(|table| table.len()),
             [44 + odd.len(), 12 + odd.len()]
