@@ -164,10 +164,9 @@ async fn an_abandoned_consumer_group_holds_a_group_until_it_is_to_be_ignored() {
         let blockers = leaving(&rocketmq).await["blockers"].to_string();
         let aged = blockers.split("group deserted on topic ledger-0: ").nth(1);
         let aged = aged.and_then(|rest| rest.split('"').next()).unwrap_or_default();
-        assert!(
-            aged.contains(" messages, last commit ") && aged.ends_with(" min ago"),
-            "{blockers}"
-        );
+        // It may have consumed on the other master only.
+        let (_, age) = aged.split_once(" messages, last commit ").expect(&blockers);
+        assert!(age == "never" || age.ends_with(" min ago"), "{blockers}");
         assert_eq!(groups(&rocketmq).await, [0, 1]);
 
         rocketmq
