@@ -138,7 +138,7 @@ fn lacking_topics(from: &Topics, to: &Topics, cluster: &str, broker: &str) -> Ve
         .collect()
 }
 
-/// Makes on the broker at `address`, if it is the master of `broker_name`, what it lacks, as [`Budget::make`] does.
+/// Makes on the broker at `address`, if it is the master of `broker_name`, what it lacks, as `Budget::make` does.
 ///
 /// # Errors
 /// The first that is refused or not answered.

@@ -14,7 +14,7 @@ use crate::api::ScaleInStatus;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderTopics {
     /// Those that name the group, with their queues as they are: of name servers that differ the first one counts. Not
-    /// those that are left alone: see [`Cluster::is_stale`].
+    /// those that are left alone: see `Cluster::is_stale`.
     pub naming: BTreeMap<String, String>,
     /// Of these, the ones that name this group alone, where no group that stays takes writes of the topic: their queues
     /// have nowhere to go.
