@@ -54,7 +54,7 @@ pub(super) async fn apply(
     };
 
     for member in valid.shape.members().filter(|member| !plan.leaves(*member)) {
-        let seen = observed.members.iter().find(|seen| seen.member == member);
+        let seen = observed.broker(member);
         let ports = seen.map_or(user.ports, |seen| seen.ports(user));
         write_service(&mut hand, valid, ports, member, ctx).await?;
     }

@@ -66,14 +66,13 @@ impl Leaving<'_> {
     fn unordered(&self) -> Result<(), String> {
         match &self.seen.order_topics {
             Err(why) => Err(format!("the queues of order topics are not known: {why}")),
-            Ok(topics) if topics.naming.len() == topics.homeless.len() && self.is_immediate() => Ok(()),
-            Ok(topics) if topics.naming.len() == topics.homeless.len() && !topics.naming.is_empty() => {
-                Err(nowhere(&topics.homeless))
-            }
-            Ok(topics) if !topics.naming.is_empty() => Err(format!(
+            Ok(topics) if topics.naming.len() > topics.homeless.len() => Err(format!(
                 "taking it out of the queues of {} order topics",
                 topics.naming.len()
             )),
+            Ok(topics) if !topics.homeless.is_empty() && !self.is_immediate() => {
+                Err(nowhere(&topics.homeless))
+            }
             Ok(_) => Ok(()),
         }
     }

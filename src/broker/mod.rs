@@ -79,13 +79,13 @@ pub async fn reconcile(broker: Arc<Broker>, ctx: Arc<Context>) -> Result<Action,
         user: &user,
         list: known.or(before),
     };
-    let topics = match plan::next_master(&asked, &observed) {
-        Some(master) => roll::read(&valid, &observed, master, (&ctx, &*admin)).await?,
-        None => Ok(Topics::default()),
-    };
+    let upcoming = plan::upcoming(&asked, &observed);
     let next = Next {
-        refused: apply::refused(&valid, plan::next_set(&asked, &observed), &ctx).await?,
-        topics,
+        topics: match upcoming.master {
+            Some(master) => roll::read(&valid, &observed, master, (&ctx, &*admin)).await?,
+            None => Ok(Topics::default()),
+        },
+        refused: apply::refused(&valid, upcoming.set, &ctx).await?,
     };
     let plan = plan::plan(&asked, &observed, &next, &now());
     let seen = Reconciled {

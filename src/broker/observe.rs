@@ -316,6 +316,12 @@ impl Seen {
 }
 
 impl Observed {
+    /// What was seen of one broker, if it is to run now.
+    #[must_use]
+    pub fn broker(&self, member: Member) -> Option<&Seen> {
+        self.members.iter().find(|seen| seen.member == member)
+    }
+
     /// The masters of all groups but that one.
     #[must_use]
     pub fn other_masters(&self, valid: &Valid, group: i32) -> Vec<consumers::Other<'_>> {

@@ -103,7 +103,7 @@ pub struct SetPlan {
 impl SetPlan {
     /// Whether another operator made the StatefulSet that is there.
     fn is_somebody_elses(&self, observed: &Observed) -> bool {
-        let seen = observed.members.iter().find(|seen| seen.member == self.member);
+        let seen = observed.broker(self.member);
         seen.and_then(|seen| seen.set.as_deref())
             .is_some_and(|live| set::intent(live).is_none())
     }
@@ -143,7 +143,7 @@ impl Plan {
     /// just been told otherwise.
     fn counts_on_replicas(&self, observed: &Observed, group: i32) -> bool {
         let master = Member { group, replica: 0 };
-        let seen = observed.members.iter().find(|seen| seen.member == master);
+        let seen = observed.broker(master);
         let known = seen.is_some_and(|seen| seen.facts.is_some());
         !known || self.pushes.iter().any(|push| push.member == master)
     }
@@ -252,11 +252,7 @@ fn notes(valid: &Valid, observed: &Observed, topics: Option<&Topics>, plan: &mut
         }),
     ) = (&plan.roll, store)
     {
-        let pod = observed
-            .members
-            .iter()
-            .find(|seen| seen.member == *member)
-            .and_then(|seen| seen.pod.as_deref());
+        let pod = observed.broker(*member).and_then(|seen| seen.pod.as_deref());
         let uid = pod.and_then(ResourceExt::uid).unwrap_or_default();
         plan.note = Some(tables::config_map(valid, member.group, &uid, tables));
     }
@@ -316,31 +312,28 @@ fn leavers(valid: &Valid, observed: &Observed, step: Option<&leave::Step>) -> Ve
         .collect()
 }
 
-/// The master that is restarted next, if one is: what is known of its topics decides how.
-#[must_use]
-pub fn next_master(asked: &Asked<'_>, observed: &Observed) -> Option<Member> {
-    let valid = asked.valid;
-    if let Some(seen) = volatile::emptied(observed) {
-        return Some(seen.member);
-    }
-    if valid.shape.groups < 2
-        && observed
-            .members
-            .iter()
-            .all(|seen| !volatile::is_volatile(valid, seen))
-    {
-        return None;
-    }
-    next_restart(asked, observed)
-        .map(|(member, _)| member)
-        .filter(|member| member.is_master())
+/// The broker that is restarted next, before anything is known of its topics.
+#[derive(Debug, Default)]
+pub struct Upcoming {
+    /// Which one, if it is a master of whose topics something has to be known.
+    pub master: Option<Member>,
+    /// Its StatefulSet, if that is to be written first.
+    pub set: Option<SetPlan>,
 }
 
-/// The StatefulSet that is written next for a pod to be restarted, if one is.
+/// Which broker is restarted next, if one is.
 #[must_use]
-pub fn next_set(asked: &Asked<'_>, observed: &Observed) -> Option<SetPlan> {
-    let (_, set) = next_restart(asked, observed)?;
-    set.filter(|set| set.verdict == Verdict::Pending && !set.is_somebody_elses(observed))
+pub fn upcoming(asked: &Asked<'_>, observed: &Observed) -> Upcoming {
+    let valid = asked.valid;
+    let (next, set) = next_restart(asked, observed).unzip();
+    let is_volatile = |seen: &Seen| volatile::is_volatile(valid, seen);
+    let decides = valid.shape.groups > 1 || observed.members.iter().any(is_volatile);
+    let next = next.filter(|member| member.is_master() && decides);
+    let writes = |set: &SetPlan| set.verdict == Verdict::Pending && !set.is_somebody_elses(observed);
+    Upcoming {
+        master: volatile::emptied(observed).map(|seen| seen.member).or(next),
+        set: set.flatten().filter(writes),
+    }
 }
 
 /// The broker that is restarted next, with its StatefulSet if that is to be written first.
@@ -364,7 +357,7 @@ fn next_restart(asked: &Asked<'_>, observed: &Observed) -> Option<(Member, Optio
 
 fn candidates<'a>(observed: &'a Observed, sets: &[SetPlan], list: &str) -> Vec<Candidate<'a>> {
     let candidate = |set: &SetPlan| {
-        let seen = observed.members.iter().find(|seen| seen.member == set.member)?;
+        let seen = observed.broker(set.member)?;
         let why = roll::outdated(set.verdict, seen, list)?;
         let live = seen.set.as_deref()?;
         Some(Candidate {

@@ -327,7 +327,7 @@ impl Known<'_> {
                 group: replica.member.group,
                 replica: 0,
             };
-            let master = self.observed.members.iter().find(|seen| seen.member == master);
+            let master = self.observed.broker(master);
             match (of, end_of(master)) {
                 (Some(of), Some(end)) if end - of <= allowed => None,
                 (Some(of), Some(end)) => {
@@ -394,8 +394,8 @@ pub async fn read(
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Result<Result<Topics, String>, Error> {
     let is_emptied = volatile::emptied(observed).is_some_and(|seen| seen.member == master);
-    let mut masters = observed.members.iter().filter(|seen| seen.member == master);
-    let store = if is_emptied || masters.any(|seen| volatile::is_volatile(valid, seen)) {
+    let is_volatile = |seen: &Seen| volatile::is_volatile(valid, seen);
+    let store = if is_emptied || observed.broker(master).is_some_and(is_volatile) {
         volatile::look(valid, observed, master, (ctx, admin)).await?
     } else {
         None
@@ -417,8 +417,8 @@ async fn topics(
     admin: &dyn Admin,
 ) -> Result<Topics, String> {
     // One that no name server lists cannot be shown as read-only, and nobody new finds it.
-    let mut masters = observed.members.iter().filter(|seen| seen.member == master);
-    let nowhere = valid.shape.groups < 2 && masters.all(|seen| !volatile::is_volatile(valid, seen));
+    let is_volatile = |seen: &Seen| volatile::is_volatile(valid, seen);
+    let nowhere = valid.shape.groups < 2 && !observed.broker(master).is_some_and(is_volatile);
     if nowhere || !observed.may_be_listed(valid, master) {
         return Ok(Topics::default());
     }

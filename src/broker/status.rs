@@ -89,7 +89,7 @@ fn accepted_loss(valid: &Valid, seen: &Reconciled<'_>) -> Option<AcceptedLoss> {
     let Roll::Drains { member, .. } = &seen.plan.roll else {
         return None;
     };
-    let master = seen.observed.members.iter().find(|seen| seen.member == *member)?;
+    let master = seen.observed.broker(*member)?;
     let uid = master.pod.as_deref().and_then(ResourceExt::uid)?;
     (member.pod_name(&valid.name) == pod).then(|| AcceptedLoss {
         pod: pod.to_owned(),

@@ -96,7 +96,7 @@ pub async fn look(
     master: Member,
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Result<Option<Store>, Error> {
-    let seen = observed.members.iter().find(|seen| seen.member == master);
+    let seen = observed.broker(master);
     let address = seen
         .and_then(|seen| seen.facts.as_ref())
         .map(|facts| facts.address.as_str());
