@@ -8,11 +8,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use rocketmq_operator::admin::TopicConfig;
 use rocketmq_operator::api::{Broker, NameService};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::api::Failure;
 use support::rolling::{address, brokers, edit, lasting, roll, says, serving, time_passes};
 use support::world::World;
@@ -176,21 +178,34 @@ fn has_payments<const N: usize>(world: &World, masters: [&str; N]) {
     world.rocketmq.register_all();
 }
 
-/// Reconciles while time passes quickly: the half minute that producers are given. The pods in the order in which they were replaced.
-async fn roll_behind_fences(world: &mut World) -> Vec<String> {
-    let (mut seen, mut order) = (brokers(world), Vec::new());
-    for _ in 0..60 {
+/// Reconciles while time passes quickly, at most so many rounds, or until the roll is over; the pods that were replaced.
+/// Never more than one is away.
+async fn rounds(world: &mut World, rounds: usize, seen: &mut BTreeMap<String, String>) -> Vec<String> {
+    let mut replaced = Vec::new();
+    for _ in 0..rounds {
         time_passes(world, "mq/orders");
         world.reconcile_all().await.unwrap();
+        let now = brokers(world);
+        let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
+        assert!(away.len() <= 1, "{away:?} are away at the same time");
         world.kubelet.step();
         for (name, uid) in brokers(world) {
             if seen.get(&name).is_some_and(|before| *before != uid) {
-                order.push(name.clone());
+                replaced.push(name.clone());
             }
             seen.insert(name, uid);
         }
+        if replaced.len() == seen.len() && world.ready::<Broker>("mq/orders") {
+            break;
+        }
     }
-    order
+    replaced
+}
+
+/// Reconciles while time passes quickly: the half minute that producers are given. The pods in the order in which they were replaced.
+async fn roll_behind_fences(world: &mut World) -> Vec<String> {
+    let mut seen = brokers(world);
+    rounds(world, 60, &mut seen).await
 }
 
 #[tokio::test]
@@ -274,6 +289,50 @@ async fn an_operator_killed_after_any_write_of_a_roll_ends_it_all_the_same() {
             calm.get::<StatefulSet>("mq/orders-0-master").spec
         );
     }
+}
+
+/// A roll that is stopped by its user after any number of rounds, and later allowed again.
+async fn stopped_halfway(stop: Value, go: Value) {
+    for before in 0..14 {
+        let mut world = serving(lasting().groups(2)).await;
+        has_payments(&world, ["orders-0-master-0", "orders-1-master-0"]);
+        let mut seen = brokers(&world);
+        edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
+        let mut replaced = rounds(&mut world, before, &mut seen).await;
+        edit(&world, &stop);
+        let away = seen.len() - brokers(&world).len() + seen.len() - ready(&world).len();
+        let meanwhile = rounds(&mut world, 6, &mut seen).await;
+        assert!(
+            meanwhile.len() <= away,
+            "stopped after {before} rounds, {meanwhile:?} were replaced all the same"
+        );
+        replaced.extend(meanwhile);
+        assert_eq!(ready(&world).len(), 2, "stopped after {before} rounds");
+        edit(&world, &go);
+        replaced.extend(rounds(&mut world, 60, &mut seen).await);
+        assert_eq!(
+            replaced,
+            ["orders-0-master-0", "orders-1-master-0"],
+            "stopped after {before} rounds"
+        );
+        assert!(
+            world.ready::<Broker>("mq/orders"),
+            "stopped after {before} rounds"
+        );
+        assert!(world.get::<Broker>("mq/orders").status.unwrap().rollout.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_roll_that_is_paused_at_any_step_goes_no_further_and_ends_when_it_may() {
+    let paused = |value: Value| json!({"metadata": {"annotations": {"rocketmq.apache.org/paused": value}}});
+    stopped_halfway(paused(json!("true")), paused(Value::Null)).await;
+}
+
+#[tokio::test]
+async fn a_roll_that_loses_its_leave_to_restart_at_any_step_goes_no_further_and_ends_when_it_may() {
+    let allowed = |value: bool| json!({"spec": {"allowRestart": value}});
+    stopped_halfway(allowed(false), allowed(true)).await;
 }
 
 #[tokio::test]
