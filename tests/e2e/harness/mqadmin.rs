@@ -43,18 +43,20 @@ impl Mqadmin {
 
     /// A broker's topics and its subscription groups by name, each with all of its fields; not those that are RocketMQ's own.
     pub async fn exported(&self, broker: &str) -> [Map<String, Value>; 2] {
-        let export = |what: &str| {
-            tool(
+        let export = |what: &str, file: &str| {
+            let run = tool(
                 "mqadmin",
                 &format!("exportMetadata -b {broker} {what} -f /tmp/exported"),
-            )
+            );
+            format!("[ -s {file} ] || ( {run} ) >&2")
         };
         let script = format!(
-            "rm -rf /tmp/exported; {{ {} && {}; }} >&2 && cd /tmp/exported && cat topic.json subscriptionGroup.json",
-            export("-t"),
-            export("-g"),
+            "mkdir -p /tmp/exported && cd /tmp/exported && {{ {}; {}; }}; cat topic.json subscriptionGroup.json",
+            export("-t", "topic.json"),
+            export("-g", "subscriptionGroup.json"),
         );
-        // It gives a broker a few seconds only to answer, whatever else the node has to do.
+        run_in(&self.0, POD, "rm -rf /tmp/exported").await;
+        // It gives a broker a few seconds only to answer, whatever else the node has to do: what it has got is not asked again.
         self.0
             .wait_for(&format!("mqadmin exports from {broker}"), START, async || {
                 let said = run_in(&self.0, POD, &script).await;
