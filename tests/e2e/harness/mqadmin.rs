@@ -27,6 +27,8 @@ impl Mqadmin {
                 "containers": [{
                     "name": POD, "image": format!("apache/rocketmq:{version}"), "imagePullPolicy": "IfNotPresent",
                     "command": ["sleep", "3600"],
+                    // Without it a node that is busy has next to no time for it.
+                    "resources": { "requests": { "cpu": "300m" } },
                     "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
                 }],
             },
