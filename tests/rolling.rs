@@ -292,14 +292,14 @@ async fn an_operator_killed_after_any_write_of_a_roll_ends_it_all_the_same() {
 }
 
 /// A roll that is stopped by its user after any number of rounds, and later allowed again.
-async fn stopped_halfway(stop: Value, go: Value) {
+async fn stopped_halfway(stop: &Value, go: &Value) {
     for before in 0..14 {
         let mut world = serving(lasting().groups(2)).await;
         has_payments(&world, ["orders-0-master-0", "orders-1-master-0"]);
         let mut seen = brokers(&world);
         edit(&world, &json!({"spec": {"brokerImage": "apache/rocketmq:5.5.1"}}));
         let mut replaced = rounds(&mut world, before, &mut seen).await;
-        edit(&world, &stop);
+        edit(&world, stop);
         let away = seen.len() - brokers(&world).len() + seen.len() - ready(&world).len();
         let meanwhile = rounds(&mut world, 6, &mut seen).await;
         assert!(
@@ -308,7 +308,7 @@ async fn stopped_halfway(stop: Value, go: Value) {
         );
         replaced.extend(meanwhile);
         assert_eq!(ready(&world).len(), 2, "stopped after {before} rounds");
-        edit(&world, &go);
+        edit(&world, go);
         replaced.extend(rounds(&mut world, 60, &mut seen).await);
         assert_eq!(
             replaced,
@@ -325,14 +325,14 @@ async fn stopped_halfway(stop: Value, go: Value) {
 
 #[tokio::test]
 async fn a_roll_that_is_paused_at_any_step_goes_no_further_and_ends_when_it_may() {
-    let paused = |value: Value| json!({"metadata": {"annotations": {"rocketmq.apache.org/paused": value}}});
-    stopped_halfway(paused(json!("true")), paused(Value::Null)).await;
+    let paused = |value: &Value| json!({"metadata": {"annotations": {"rocketmq.apache.org/paused": value}}});
+    stopped_halfway(&paused(&json!("true")), &paused(&Value::Null)).await;
 }
 
 #[tokio::test]
 async fn a_roll_that_loses_its_leave_to_restart_at_any_step_goes_no_further_and_ends_when_it_may() {
     let allowed = |value: bool| json!({"spec": {"allowRestart": value}});
-    stopped_halfway(allowed(false), allowed(true)).await;
+    stopped_halfway(&allowed(false), &allowed(true)).await;
 }
 
 #[tokio::test]
