@@ -70,22 +70,27 @@ pub fn time_passes(world: &World, broker: &str) {
     }
 }
 
-/// Reconciles step by step until nothing is left to restart; the pods in the order in which they were replaced. At no step
-/// more than one is away.
+/// Reconciles once, and lets time pass for pods; those that were replaced since `seen`, which is brought up to date. Not more
+/// than one is away.
+pub async fn round(world: &mut World, seen: &mut BTreeMap<String, String>) -> Vec<String> {
+    world.reconcile_all().await.unwrap();
+    let now = brokers(world);
+    let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
+    assert!(away.len() <= 1, "{away:?} are away at the same time");
+    world.kubelet.step();
+    let now = brokers(world).into_iter();
+    now.filter_map(|(name, uid)| {
+        let before = seen.insert(name.clone(), uid.clone());
+        before.is_some_and(|before| before != uid).then_some(name)
+    })
+    .collect()
+}
+
+/// Reconciles step by step until nothing is left to restart; the pods in the order in which they were replaced.
 pub async fn roll(world: &mut World) -> Vec<String> {
     let (mut seen, mut order) = (brokers(world), Vec::new());
     for _ in 0..80 {
-        world.reconcile_all().await.unwrap();
-        let now = brokers(world);
-        let away: Vec<_> = seen.keys().filter(|name| !now.contains_key(*name)).collect();
-        assert!(away.len() <= 1, "{away:?} are away at the same time");
-        world.kubelet.step();
-        for (name, uid) in brokers(world) {
-            if seen.get(&name).is_some_and(|before| *before != uid) {
-                order.push(name.clone());
-            }
-            seen.insert(name, uid);
-        }
+        order.extend(round(world, &mut seen).await);
         if world.ready::<Broker>("mq/orders") {
             return order;
         }

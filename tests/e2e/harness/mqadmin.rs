@@ -53,11 +53,11 @@ impl Mqadmin {
             format!("[ -s {file} ] || ( {run} ) >&2")
         };
         let script = format!(
-            "mkdir -p /tmp/exported && cd /tmp/exported && {{ {}; {}; }}; cat topic.json subscriptionGroup.json",
+            "cd /tmp/exported; {}; {}; cat topic.json subscriptionGroup.json",
             export("-t", "topic.json"),
             export("-g", "subscriptionGroup.json"),
         );
-        run_in(&self.0, POD, "rm -rf /tmp/exported").await;
+        run_in(&self.0, POD, "rm -rf /tmp/exported; mkdir /tmp/exported").await;
         // It gives a broker a few seconds only to answer, whatever else the node has to do: what it has got is not asked again.
         self.0
             .wait_for(&format!("mqadmin exports from {broker}"), START, async || {
