@@ -8,7 +8,7 @@
 
 mod support;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use rocketmq_operator::admin::{SubscriptionGroup, TopicConfig};
 use rocketmq_operator::api::Broker;
 use serde_json::{Value, json};
@@ -104,6 +104,28 @@ async fn it_is_not_restarted_while_somebody_has_still_to_consume_and_then_gets_i
     for pod in masters {
         has_everything_again(&world, pod);
     }
+}
+
+#[tokio::test]
+async fn a_group_that_a_consumer_makes_on_the_new_store_gets_its_settings_back() {
+    let mut world = serving(broker("orders")).await;
+    has_payments(&world, &[MASTER], 10);
+    edit(&world, &other_image());
+    for _ in 0..60 {
+        goes_on(&mut world, 1).await;
+        let pod = world.find::<Pod>(&format!("mq/{MASTER}"));
+        let Some(ip) = pod.and_then(|pod| pod.status?.pod_ip) else {
+            continue;
+        };
+        let back = format!("{ip}:10911");
+        let broker = world.rocketmq.broker_at(&back);
+        if broker.is_some_and(|broker| !broker.groups().contains_key("billing")) {
+            let made = SubscriptionGroup::new("billing");
+            world.rocketmq.becomes(&back, |broker| broker.group(&made));
+        }
+    }
+    is_done(&world);
+    has_everything_again(&world, MASTER);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::DataVersion;
 
@@ -45,6 +45,44 @@ impl SubscriptionGroup {
     pub fn with(mut self, setting: &str, value: impl Into<Value>) -> Self {
         self.settings.insert(setting.to_owned(), value.into());
         self
+    }
+
+    /// The settings of a group that a broker makes for a consumer that comes before anybody made it there, by version
+    /// (`SubscriptionGroupConfig`): those of 4.x, and with what 5.x added.
+    pub(super) fn defaults(with_those_of_5: bool) -> BTreeMap<String, Value> {
+        let common = [
+            ("brokerId", json!(0)),
+            ("consumeBroadcastEnable", json!(true)),
+            ("consumeEnable", json!(true)),
+            ("consumeFromMinEnable", json!(true)),
+            ("notifyConsumerIdsChangedEnable", json!(true)),
+            ("retryMaxTimes", json!(16)),
+            ("retryQueueNums", json!(1)),
+            ("whichBrokerWhenConsumeSlowly", json!(1)),
+        ];
+        let added = [
+            ("consumeMessageOrderly", json!(false)),
+            ("consumeTimeoutMinute", json!(15)),
+            ("groupRetryPolicy", json!({"type": "CUSTOMIZED"})),
+            ("groupSysFlag", json!(0)),
+        ];
+        let all = common
+            .into_iter()
+            .chain(added.into_iter().filter(|_| with_those_of_5));
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Whether the broker made it by itself, for a consumer that came before the group was copied there: nothing but defaults,
+    /// where the original has something else. A setting that the broker does not tell does not count: it would not keep it.
+    #[must_use]
+    pub fn is_placeholder_of(&self, original: &Self) -> bool {
+        let defaults = Self::defaults(true);
+        let mut settings = self.settings.iter();
+        let differs = |(name, value): (&String, &Value)| {
+            let meant = original.settings.get(name);
+            meant.is_some_and(|meant| meant != value)
+        };
+        self.settings.iter().any(differs) && settings.all(|(name, value)| defaults.get(name) == Some(value))
     }
 
     /// The settings that a copy has otherwise or not at all. A broker of an older version drops those it does not know.

@@ -1,6 +1,6 @@
 //! Opening a new group: its master takes no traffic until it has the topics and subscription groups of another one.
 //!
-//! Only what is missing is created, nothing is updated, and no offsets are copied: a new group's queues are empty. What is
+//! Only what is missing is created, nothing that a user made is updated, and no offsets are copied: a new group's queues are empty. What is
 //! copied is read back by the next reconcile, so it repeats safely after any crash.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,9 @@ use futures::future::{join, join_all};
 use kube::ResourceExt;
 
 use super::budget::Budget;
-use super::homes::missing_groups;
 use super::observe::{Answer, Observed, Seen};
 use super::valid::{Member, Valid};
-use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_topic};
+use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
 use crate::admin::{
     self, Admin, Attributes, SubscriptionGroup, SubscriptionGroups, TopicConfig, Topics, confirm,
 };
@@ -115,7 +114,7 @@ async fn missing(valid: &Valid, source: &Seen, target: &str, admin: &dyn Admin) 
     let broker = valid.broker_name(source.member.group);
     Ok(Missing {
         source: name,
-        groups: missing_groups(&from_groups, &to_groups),
+        groups: lacking_groups(&from_groups, &to_groups),
         topics: lacking_topics(&from_topics, &to_topics, &valid.name, &broker),
     })
 }
@@ -123,6 +122,19 @@ async fn missing(valid: &Valid, source: &Seen, target: &str, admin: &dyn Admin) 
 async fn tables(address: &str, admin: &dyn Admin) -> Result<(Topics, SubscriptionGroups), admin::Error> {
     let (topics, groups) = join(admin.topics(address), admin.subscription_groups(address)).await;
     Ok((topics?, groups?))
+}
+
+/// The users' groups that `to` has not, or only as it makes one by itself: consumers find it by its `TBW102`, which every client
+/// asks name servers for, before anything is copied.
+fn lacking_groups(from: &SubscriptionGroups, to: &SubscriptionGroups) -> Vec<SubscriptionGroup> {
+    let users = from.groups.values().filter(|group| !is_system_group(&group.name));
+    users
+        .filter(|group| {
+            let there = to.groups.get(&group.name);
+            there.is_none_or(|there| there.is_placeholder_of(group))
+        })
+        .cloned()
+        .collect()
 }
 
 /// The users' topics that `to` has not. Retry and dead-letter topics make themselves.
@@ -199,7 +211,7 @@ mod tests {
             ["payments"]
         );
         let from = groups(&["billing", "shipping", "TOOLS_CONSUMER", "CID_ONSAPI_OWNER"]);
-        let lacking = missing_groups(&from, &groups(&["shipping"]));
+        let lacking = lacking_groups(&from, &groups(&["shipping"]));
         assert_eq!(
             lacking
                 .iter()

@@ -61,11 +61,16 @@ impl Tables {
         })
     }
 
-    /// What of them another table has not, by name.
+    /// What of them another table has not, by name, or has only as a broker makes a group by itself.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let has_topic = |topic: &&TopicConfig| other.topics.iter().any(|has| has.name == topic.name);
-        let has_group = |group: &&SubscriptionGroup| other.groups.iter().any(|has| has.name == group.name);
+        let has_group = |group: &&SubscriptionGroup| {
+            other
+                .groups
+                .iter()
+                .any(|has| has.name == group.name && !has.is_placeholder_of(group))
+        };
         Self {
             topics: self
                 .topics

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::troubles::Fault;
 use crate::admin::system::SCHEDULE_TOPIC;
 use crate::admin::{
@@ -104,20 +102,7 @@ impl Store {
         if refused && group.settings.contains_key(ATTRIBUTES) {
             return false;
         }
-        let mut defaults = json!({
-            "brokerId": 0, "consumeBroadcastEnable": true, "consumeEnable": true, "consumeFromMinEnable": true,
-            "notifyConsumerIdsChangedEnable": true, "retryMaxTimes": 16, "retryQueueNums": 1,
-            "whichBrokerWhenConsumeSlowly": 1,
-        });
-        if version.has_attributes()
-            && let Value::Object(defaults) = &mut defaults
-        {
-            defaults.insert("consumeMessageOrderly".to_owned(), json!(false));
-            defaults.insert("consumeTimeoutMinute".to_owned(), json!(15));
-            defaults.insert("groupRetryPolicy".to_owned(), json!({"type": "CUSTOMIZED"}));
-            defaults.insert("groupSysFlag".to_owned(), json!(0));
-        }
-        let known: BTreeMap<String, Value> = serde_json::from_value(defaults).unwrap_or_default();
+        let known = SubscriptionGroup::defaults(version.has_attributes());
         let mut settings = known.clone();
         settings.extend(group.settings.clone());
         settings.retain(|name, _| version.has_attributes() || known.contains_key(name));
