@@ -246,7 +246,7 @@ fn groups_are_read_whole_and_those_of_users_told_from_those_of_the_broker() {
             .into_values()
             .filter(|group| !is_system_group(&group.name));
         let users: Vec<_> = users.collect();
-        assert_eq!(users, [expected.clone()], "{version}");
+        assert_eq!(users, std::slice::from_ref(expected), "{version}");
         // A consumer that came first made it.
         let meant = expected.clone().with("retryMaxTimes", 3);
         assert!(users[0].is_placeholder_of(&meant), "{version}");
