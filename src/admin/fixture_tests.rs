@@ -249,9 +249,27 @@ fn groups_are_read_whole_and_those_of_users_told_from_those_of_the_broker() {
         assert_eq!(users, std::slice::from_ref(expected), "{version}");
         // A consumer that came first made it.
         let meant = expected.clone().with("retryMaxTimes", 3);
-        assert!(users[0].is_placeholder_of(&meant), "{version}");
-        assert!(!users[0].is_placeholder_of(expected), "{version}: as it is meant");
-        assert!(!meant.is_placeholder_of(expected), "{version}: a user made it");
+        let release = version.parse().ok();
+        assert!(users[0].is_placeholder_of(&meant, release), "{version}");
+        assert!(
+            !users[0].is_placeholder_of(expected, release),
+            "{version}: as it is meant"
+        );
+        assert!(
+            !meant.is_placeholder_of(expected, release),
+            "{version}: a user made it"
+        );
+        for (setting, keeps) in [
+            ("attributes", version == "5.5.0"),
+            ("subscriptionDataSet", version == "5.5.0"),
+        ] {
+            let meant = expected.clone().with(setting, serde_json::json!({"a": "b"}));
+            assert_eq!(
+                users[0].is_placeholder_of(&meant, release),
+                keeps,
+                "{version}: {setting}"
+            );
+        }
     }
     let lost = [
         "consumeMessageOrderly",

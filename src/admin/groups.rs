@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::DataVersion;
+use super::{DataVersion, Version};
 
 /// All subscription groups of a broker, its own ones included (`SubscriptionGroupWrapper`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct SubscriptionGroup {
 
 /// The setting with what RocketMQ 5.x added to groups later, such as `priority.factor`.
 pub const ATTRIBUTES: &str = "attributes";
+/// The setting with what its consumers are to subscribe to (5.x).
+const SUBSCRIPTIONS: &str = "subscriptionDataSet";
 
 impl SubscriptionGroup {
     /// A group for which a broker's defaults hold.
@@ -73,16 +75,23 @@ impl SubscriptionGroup {
     }
 
     /// Whether the broker made it by itself, for a consumer that came before the group was copied there: nothing but defaults,
-    /// where the original has something else. A setting that the broker does not tell does not count: it would not keep it.
+    /// where the original has something else. A setting that the broker does not tell does not count, for it would not keep it; but
+    /// for those that are told only where there are any, if its version keeps them.
     #[must_use]
-    pub fn is_placeholder_of(&self, original: &Self) -> bool {
+    pub fn is_placeholder_of(&self, original: &Self, version: Option<Version>) -> bool {
         let defaults = Self::defaults(true);
         let mut settings = self.settings.iter();
-        let differs = |(name, value): (&String, &Value)| {
-            let meant = original.settings.get(name);
-            meant.is_some_and(|meant| meant != value)
+        let keeps = |name: &str| match name {
+            ATTRIBUTES => version.is_some_and(Version::has_group_attributes),
+            SUBSCRIPTIONS => version.is_some_and(Version::keeps_subscriptions_of_groups),
+            _ => false,
         };
-        self.settings.iter().any(differs) && settings.all(|(name, value)| defaults.get(name) == Some(value))
+        let differs = |(name, meant): (&String, &Value)| match self.settings.get(name) {
+            Some(value) => value != meant,
+            None => keeps(name),
+        };
+        original.settings.iter().any(differs)
+            && settings.all(|(name, value)| defaults.get(name) == Some(value))
     }
 
     /// The settings that a copy has otherwise or not at all. A broker of an older version drops those it does not know.
@@ -102,7 +111,7 @@ impl SubscriptionGroup {
                 || (name == ATTRIBUTES && value.as_object().is_some_and(serde_json::Map::is_empty))
         };
         settings.retain(|name, value| !is_none(name, value));
-        if let Some(Value::Array(set)) = settings.get_mut("subscriptionDataSet") {
+        if let Some(Value::Array(set)) = settings.get_mut(SUBSCRIPTIONS) {
             set.sort_by_cached_key(Value::to_string);
         }
         Self { name, settings }

@@ -71,6 +71,19 @@ impl Version {
         self.since(5, 4, 0)
     }
 
+    /// Whether a consumer whose offset is beyond the end of a queue that still has its first message begins with that one. Later
+    /// versions send it to the end (`DefaultMessageStore.getMessage`).
+    #[must_use]
+    pub fn sends_back_from_beyond_the_end(self) -> bool {
+        !self.since(4, 9, 4)
+    }
+
+    /// Whether subscription groups keep their `subscriptionDataSet` (`SubscriptionGroupConfig`).
+    #[must_use]
+    pub fn keeps_subscriptions_of_groups(self) -> bool {
+        self.since(5, 0, 0)
+    }
+
     /// Whether the broker knows `GET_BROKER_HA_STATUS`.
     #[must_use]
     pub fn has_ha_status(self) -> bool {

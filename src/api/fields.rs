@@ -133,7 +133,8 @@ pub struct ScaleIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1), extend("default" = 3600))]
     pub timeout_seconds: Option<i64>,
-    /// Consumer groups that a drain does not wait for, such as abandoned ones. Default: none.
+    /// Consumer groups that a drain does not wait for, such as abandoned ones; as `TOPIC@GROUP` one that only
+    /// does not consume that topic any more. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_consumer_groups: Option<Vec<String>>,
 }

@@ -13,8 +13,8 @@ use super::config::{Ports, UserConfig};
 use super::drain::{self, Drain};
 use super::leave;
 use super::live::Push;
+use super::missing;
 use super::observe::Observed;
-use super::open;
 use super::order_topics;
 use super::plan::{Plan, SetPlan};
 use super::retire::Retire;
@@ -184,7 +184,7 @@ async fn told(
         match (&opening.missing, &opening.address) {
             (Ok(missing), Some(address)) => {
                 let name = valid.broker_name(opening.group);
-                open::fill((admin, budget), address, &name, missing).await
+                missing::fill((admin, budget), address, &name, missing).await
             }
             _ => Ok(()),
         }
@@ -228,7 +228,7 @@ async fn refilled(
     (admin, budget): (&dyn Admin, Budget),
 ) -> Result<(), admin::Error> {
     let name = valid.broker_name(refill.member.group);
-    open::fill((admin, budget), &refill.address, &name, &refill.missing).await?;
+    missing::fill((admin, budget), &refill.address, &name, &refill.missing).await?;
     let broker = confirm(admin, &refill.address, &name, 0).await?;
     for ahead in refill.ahead.iter().take_while(|_| !budget.is_spent()) {
         ahead::move_back(&broker, ahead).await?;

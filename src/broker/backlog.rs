@@ -13,7 +13,9 @@ use super::consumers::{Other, elsewhere, newcomers};
 use super::delayed;
 use super::uncounted::{self, Uncounted};
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
-use crate::admin::{Admin, ConsumerOffsets, Delayed, Error, QueueOffsets, RuntimeInfo, TopicConfig, confirm};
+use crate::admin::{
+    Admin, ConsumerOffsets, Delayed, Error, QueueOffsets, RuntimeInfo, TopicConfig, Version, confirm,
+};
 
 /// Requests to one broker that are under way at once.
 const AT_ONCE: usize = 16;
@@ -121,6 +123,8 @@ pub struct Blocker {
     /// When the last message that it consumed came, milliseconds since 1970: about when it last committed, where it kept
     /// up. None if unknown.
     pub last_commit_ms: Option<i64>,
+    /// Whether it is connected, and to other topics only.
+    pub turned_away: bool,
 }
 
 /// Whom a master waits for, beside those that it knows itself.
@@ -128,8 +132,14 @@ pub struct Blocker {
 pub struct Whom<'a> {
     /// What groups consumed at the other masters, of each: [`elsewhere`].
     pub elsewhere: &'a [ConsumerOffsets],
-    /// Groups that are not waited for.
+    /// Groups that are not waited for; one as `TOPIC@GROUP` only on that topic, for it may still consume others.
     pub ignore: &'a [String],
+}
+
+fn ignores(ignore: &[String], topic: &str, group: &str) -> bool {
+    ignore
+        .iter()
+        .any(|entry| entry == group || entry.split_once('@') == Some((topic, group)))
 }
 
 /// As [`look`], with who consumes at the `others`, and the groups to be ignored.
@@ -155,6 +165,10 @@ pub async fn look(admin: &dyn Admin, address: &str, who: &Who, whom: Whom<'_>) -
             .await?;
         let times = stats.queues.values().map(|queue| queue.last_timestamp_ms);
         blocker.last_commit_ms = times.max().filter(|time| *time > 0);
+        let connection = admin.consumer_connection(address, &blocker.group).await?;
+        blocker.turned_away = connection.is_some_and(|connection| {
+            !connection.topics.is_empty() && !connection.topics.contains(&blocker.topic)
+        });
     }
     Ok(found)
 }
@@ -227,13 +241,13 @@ pub async fn read_some(
     facts.add(scope.elsewhere);
     let shut = shut_queues(admin, address, &facts, &narrowed).await?;
     for (topic, id, queue) in shut {
-        facts.queues.entry(topic).or_default().insert(id, queue);
+        facts.queues.entry(topic).or_default().entry(id).or_insert(queue);
     }
     Ok(facts)
 }
 
-/// Queues that are read and no longer written to, which `GET_TOPIC_STATS_INFO` leaves out (`AdminBrokerProcessor`): where
-/// they end is told for each group. Where they begin is not, so they count from 0.
+/// Queues that are read and no longer written to, which `GET_TOPIC_STATS_INFO` leaves out before 5.3.0
+/// (`AdminBrokerProcessor`): where they end is told for each group. Where they begin is not, so they count from 0.
 async fn shut_queues(
     admin: &dyn Admin,
     address: &str,
@@ -291,8 +305,8 @@ impl Facts {
                 all.into_iter().map(ToOwned::to_owned).collect()
             }
             Kind::Retry => {
-                let owner = Some(self.retries_for(topic, ignore)).filter(|group| is_consumer(group));
-                owner.into_iter().collect()
+                let owners = self.retried_by(topic, ignore).into_iter();
+                owners.filter(|group| is_consumer(group)).collect()
             }
             Kind::Half => vec![HALF_GROUP.to_owned()],
             Kind::Revive | Kind::Other => Vec::new(),
@@ -300,38 +314,47 @@ impl Facts {
     }
 
     /// Whose messages are retried there: `%RETRY%GROUP`, and for messages that were popped also `%RETRY%GROUP_TOPIC` and
-    /// `%RETRY%GROUP+TOPIC` (5.x `KeyBuilder`).
-    fn retries_for(&self, topic: &str, ignore: &[String]) -> String {
+    /// `%RETRY%GROUP+TOPIC` (5.x `KeyBuilder`). `%RETRY%a_b` may be of group `a_b`, and at the same time of group `a`, which pops
+    /// topic `b`: whoever pops has an offset of it from the start.
+    fn retried_by(&self, topic: &str, ignore: &[String]) -> BTreeSet<String> {
         let name = topic.strip_prefix("%RETRY%").unwrap_or(topic);
         let consumed = self.offsets.topics.values().flat_map(BTreeMap::keys);
         let known: BTreeSet<&String> = consumed
             .chain(self.newcomers.values().flatten())
             .chain(ignore)
             .collect();
-        let popped_by = |group: &str| {
-            let rest = name.strip_prefix(group)?;
-            let topic = rest.strip_prefix(['_', '+'])?;
-            self.queues.contains_key(topic).then(|| group.to_owned())
+        let pops = |group: &str| {
+            let rest = name.strip_prefix(group);
+            let topic = rest.and_then(|rest| rest.strip_prefix(['_', '+']));
+            topic.is_some_and(|topic| self.queues.contains_key(topic))
         };
-        if known.iter().any(|group| *group == name) {
-            return name.to_owned();
-        }
-        let by_length = known
-            .iter()
-            .filter_map(|group| popped_by(group))
-            .max_by_key(String::len);
-        by_length.unwrap_or_else(|| name.to_owned())
+        let owner = if known.iter().any(|group| *group == name) {
+            name
+        } else {
+            let popping = known.iter().filter(|group| pops(group));
+            popping
+                .max_by_key(|group| group.len())
+                .map_or(name, |group| group.as_str())
+        };
+        let others = self.offsets.groups_of(topic).filter(|group| pops(group));
+        others.chain([owner]).map(ToOwned::to_owned).collect()
     }
 
     /// The messages of a topic that a group is still to consume. What it has no offset of it has not begun; what is older
-    /// than the first message is gone.
+    /// than the first message is gone. From beyond the end of a queue, as of an earlier topic of that name, older brokers send
+    /// it back to the start.
     #[must_use]
     pub fn lag(&self, topic: &str, group: &str) -> i64 {
         let consumed = self.offsets.of(topic, group);
         let queues = self.queues.get(topic).into_iter().flatten();
+        let release = self.runtime.release();
+        let goes_back = release.is_some_and(Version::sends_back_from_beyond_the_end);
         let behind = queues.map(|(id, queue)| {
             let next = consumed.and_then(|offsets| offsets.get(id)).copied();
             let next = next.unwrap_or(queue.min).max(queue.min);
+            if next > queue.max && queue.min == 0 && goes_back {
+                return queue.max;
+            }
             queue.max.saturating_sub(next).max(0)
         });
         behind.fold(0, i64::saturating_add)
@@ -371,10 +394,17 @@ pub fn backlog(facts: &Facts, ignore: &[String]) -> Backlog {
         ..Backlog::default()
     };
     for topic in facts.queues.keys() {
-        found.written = found.written.saturating_add(facts.moved(topic));
-        for group in facts.groups_of(topic, ignore) {
+        let mut groups = facts.groups_of(topic, ignore);
+        let is_of_some = !groups.is_empty();
+        groups.retain(|group| !ignores(ignore, topic, group));
+        // What only ignored groups are to retry may come again and again.
+        let counts = facts.who.kind(topic) != Kind::Retry || !is_of_some || !groups.is_empty();
+        if counts {
+            found.written = found.written.saturating_add(facts.moved(topic));
+        }
+        for group in groups {
             let messages = facts.lag(topic, &group);
-            if messages == 0 || ignore.contains(&group) {
+            if messages == 0 {
                 continue;
             }
             let sum = match facts.who.kind(topic) {
@@ -387,6 +417,7 @@ pub fn backlog(facts: &Facts, ignore: &[String]) -> Backlog {
                 topic: topic.clone(),
                 messages,
                 last_commit_ms: None,
+                turned_away: false,
             });
         }
     }
@@ -417,10 +448,13 @@ impl Backlog {
         let groups = self.blockers.iter().map(|blocker| {
             let (group, topic) = (&blocker.group, &blocker.topic);
             let age = age(now.0.as_millisecond(), blocker.last_commit_ms);
-            format!(
-                "group {group} on topic {topic}: {}, last commit {age}",
-                messages(blocker.messages)
-            )
+            let left = messages(blocker.messages);
+            if blocker.turned_away {
+                return format!(
+                    "group {group} on topic {topic}: {left}, it is connected and does not subscribe to it"
+                );
+            }
+            format!("group {group} on topic {topic}: {left}, last commit {age}")
         });
         let uncounted = self.uncounted.iter().map(ToString::to_string);
         let all = uncounted.chain(delayed).chain(groups);
@@ -448,6 +482,9 @@ fn age(now_ms: i64, then_ms: Option<i64>) -> String {
     }
 }
 
+#[cfg(test)]
+#[path = "backlog_rare_tests.rs"]
+mod rare_tests;
 #[cfg(test)]
 #[path = "backlog_tests.rs"]
 pub(super) mod tests;

@@ -54,7 +54,11 @@ impl Budget {
         self.in_time(topics.collect()).await
     }
 
-    async fn in_time(
+    /// Begins what can be begun in time, as [`Self::make`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn in_time(
         self,
         commands: Vec<BoxFuture<'_, Result<(), admin::Error>>>,
     ) -> Result<(), admin::Error> {

@@ -18,6 +18,9 @@ pub(super) async fn runtime(admin: &dyn Admin, address: &str) -> Result<RuntimeI
         "a scheduleMessageOffset is not two numbers"
     } else if runtime.timer().is_none() && of_timer.iter().any(|key| runtime.0.contains_key(*key)) {
         "timerOffsetBehind, timerCongestNum and timerReadBehind are not all numbers"
+    } else if runtime.timer().is_some_and(|timer| timer.congested < 0) {
+        // Each message that is cancelled twice hides one that is not (`TimerMessageStore.doEnqueue`).
+        "timerCongestNum is less than nothing: it does not tell how many messages wait"
     } else if runtime.dispatch_behind_bytes().is_none() {
         "dispatchBehindBytes is not a number"
     } else {

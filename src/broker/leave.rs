@@ -478,8 +478,8 @@ impl Leaving<'_> {
         let remedies = if self.is_immediate() {
             "let the masters answer, its own and those that stay"
         } else {
-            "consume what is left, name abandoned groups in spec.scaleIn.ignoreConsumerGroups, set spec.scaleIn.policy to \
-             Immediate to drop it, raise spec.scaleIn.timeoutSeconds to wait on"
+            "consume what is left, name abandoned groups, or TOPIC@GROUP, in spec.scaleIn.ignoreConsumerGroups, set \
+             spec.scaleIn.policy to Immediate to drop it, raise spec.scaleIn.timeoutSeconds to wait on"
         };
         Some((
             "DrainTimeout",

@@ -53,6 +53,7 @@ pub(in crate::broker) fn holding(unconsumed: i64) -> Backlog {
         topic: "payments".to_owned(),
         messages: unconsumed,
         last_commit_ms: Some((NOW - 3 * 3600) * 1000),
+        turned_away: false,
     };
     Backlog {
         written: 500,

@@ -3,7 +3,7 @@
 pub mod ahead;
 pub mod backlog;
 pub mod before;
-mod budget;
+pub mod budget;
 pub mod children;
 pub mod config;
 pub mod consumers;
@@ -15,6 +15,7 @@ pub mod leave;
 pub mod leave_gates;
 pub mod live;
 pub mod live_keys;
+pub mod missing;
 pub mod name_servers;
 pub mod observe;
 pub mod open;

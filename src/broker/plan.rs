@@ -12,8 +12,9 @@ use super::children::{self, BrokerSet, Kept};
 use super::config::UserConfig;
 use super::leave::{self, Stop};
 use super::live::{self, Gate, Live, Push};
+use super::missing::Missing;
 use super::observe::{Observed, Seen};
-use super::open::{self, Missing};
+use super::open;
 use super::retire::{self, Retire};
 use super::roll::{self, Candidate, Outdated, Roll, Topics};
 use super::tables;
@@ -394,7 +395,7 @@ fn opens(valid: &Valid, observed: &Observed, seen: &Seen) -> bool {
             || valid.opening.contains(&group);
     }
     let lacks = observed.openings.get(&seen.member.group);
-    open::is_opening(seen) && !matches!(lacks, Some(Ok(missing)) if missing.is_empty())
+    open::is_opening(valid, seen) && !matches!(lacks, Some(Ok(missing)) if missing.is_empty())
 }
 
 fn openings(observed: &Observed, stages: &BTreeMap<Member, &'static str>) -> Vec<Opening> {

@@ -14,8 +14,8 @@ use super::*;
 use crate::admin::{BrokerConfig, ClusterInfo, RuntimeInfo};
 use crate::api::Broker;
 use crate::broker::backlog::Backlog;
+use crate::broker::missing::Missing;
 use crate::broker::observe::{Answer, Facts, View};
-use crate::broker::open::Missing;
 use crate::broker::tables::{Noted, Tables};
 use crate::k8s::apply::hash;
 
@@ -112,7 +112,7 @@ struct Model {
 fn tables() -> Tables {
     Tables {
         topics: vec![TopicConfig::new("payments", 4)],
-        groups: vec![],
+        ..Tables::default()
     }
 }
 

@@ -395,12 +395,7 @@ fn rolling(valid: &Valid, plan: &Plan) -> Option<Says> {
 fn opening_says(opening: &Opening, groups: usize) -> Says {
     let group = opening.group;
     let what = match &opening.missing {
-        Ok(missing) => format!(
-            "{} subscription groups and {} topics are still to be copied from {}",
-            missing.groups.len(),
-            missing.topics.len(),
-            missing.source
-        ),
+        Ok(missing) => missing.words(),
         Err(why) => why.clone(),
     };
     Says::yes(

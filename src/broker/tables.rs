@@ -3,13 +3,17 @@
 //! They are in a ConfigMap together with the UID of that pod. As long as it is there and the master's pod is another one, the
 //! master lacks what is noted: that is how an operator which is killed in between knows.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
+use super::backlog::is_consumer;
+use super::missing::Kept;
 use super::valid::{Member, Valid};
 use crate::admin::system::{is_dead_letter_topic, is_retry_topic, is_system_group, is_system_topic};
-use crate::admin::{self, Admin, SubscriptionGroup, TopicConfig};
+use crate::admin::{SubscriptionGroup, TopicConfig};
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::k8s::apply::hash;
@@ -20,6 +24,7 @@ use crate::workload::texts;
 const LIMIT: usize = 900_000;
 const TOPICS: &str = "topics.json";
 const GROUPS: &str = "groups.json";
+const CONSUMERS: &str = "consumers.json";
 
 /// What users made on a master.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +33,9 @@ pub struct Tables {
     pub topics: Vec<TopicConfig>,
     /// Subscription groups.
     pub groups: Vec<SubscriptionGroup>,
+    /// By topic: the groups that consume it.
+    #[serde(default)]
+    pub consumers: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What a noted table says of itself.
@@ -40,50 +48,31 @@ pub struct Noted {
 }
 
 impl Tables {
-    /// Reads those of the master of a group.
-    pub async fn read(
-        valid: &Valid,
-        group: i32,
-        address: &str,
-        admin: &dyn Admin,
-    ) -> Result<Self, admin::Error> {
-        let broker = valid.broker_name(group);
-        let topics = admin.topics(address).await?.topics.into_values();
-        let groups = admin.subscription_groups(address).await?.groups.into_values();
-        let is_users = |topic: &TopicConfig| {
-            !is_system_topic(&topic.name, &valid.name, &broker)
+    /// Those of what a master keeps, of that cluster and broker name.
+    #[must_use]
+    pub fn of(kept: &Kept, cluster: &str, broker: &str) -> Self {
+        let is_users = |topic: &&TopicConfig| {
+            !is_system_topic(&topic.name, cluster, broker)
                 && !is_retry_topic(&topic.name)
                 && !is_dead_letter_topic(&topic.name)
         };
-        Ok(Self {
-            topics: topics.filter(is_users).collect(),
-            groups: groups.filter(|group| !is_system_group(&group.name)).collect(),
-        })
-    }
-
-    /// What of them another table has not, by name, or has only as a broker makes a group by itself.
-    #[must_use]
-    pub fn without(&self, other: &Self) -> Self {
-        let has_topic = |topic: &&TopicConfig| other.topics.iter().any(|has| has.name == topic.name);
-        let has_group = |group: &&SubscriptionGroup| {
-            other
-                .groups
-                .iter()
-                .any(|has| has.name == group.name && !has.is_placeholder_of(group))
-        };
+        let topics: Vec<_> = kept.topics.topics.values().filter(is_users).cloned().collect();
+        let groups = kept.groups.groups.values();
+        let consumers = topics.iter().filter_map(|topic| {
+            let groups = kept
+                .offsets
+                .groups_of(&topic.name)
+                .filter(|group| is_consumer(group));
+            let groups: BTreeSet<_> = groups.map(ToOwned::to_owned).collect();
+            (!groups.is_empty()).then(|| (topic.name.clone(), groups))
+        });
         Self {
-            topics: self
-                .topics
-                .iter()
-                .filter(|topic| !has_topic(topic))
+            consumers: consumers.collect(),
+            groups: groups
+                .filter(|group| !is_system_group(&group.name))
                 .cloned()
                 .collect(),
-            groups: self
-                .groups
-                .iter()
-                .filter(|group| !has_group(group))
-                .cloned()
-                .collect(),
+            topics,
         }
     }
 
@@ -121,6 +110,10 @@ pub fn config_map(valid: &Valid, group: i32, uid: &str, tables: &Tables) -> Conf
     let data = [
         (TOPICS.to_owned(), text(serde_json::to_string(&tables.topics))),
         (GROUPS.to_owned(), text(serde_json::to_string(&tables.groups))),
+        (
+            CONSUMERS.to_owned(),
+            text(serde_json::to_string(&tables.consumers)),
+        ),
     ];
     ConfigMap {
         metadata,
@@ -151,8 +144,14 @@ pub async fn stored(valid: &Valid, group: i32, ctx: &Context) -> Result<Result<T
     let part = |key: &str| held.as_ref().and_then(|held| held.data.get(key));
     let topics = part(TOPICS).and_then(|text| serde_json::from_str(text).ok());
     let groups = part(GROUPS).and_then(|text| serde_json::from_str(text).ok());
-    Ok(match (topics, groups) {
-        (Some(topics), Some(groups)) => Ok(Tables { topics, groups }),
+    // Operators up to 0.3.0 noted none.
+    let consumers = part(CONSUMERS).map_or(Some(BTreeMap::new()), |text| serde_json::from_str(text).ok());
+    Ok(match (topics, groups, consumers) {
+        (Some(topics), Some(groups), Some(consumers)) => Ok(Tables {
+            topics,
+            groups,
+            consumers,
+        }),
         _ => Err(format!(
             "ConfigMap {name} does not hold its topics and subscription groups any more; make them on it and delete the ConfigMap"
         )),

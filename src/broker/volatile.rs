@@ -12,13 +12,13 @@ use kube::ResourceExt;
 
 use super::ahead::{self, Ahead};
 use super::backlog::{self, Backlog, Who, messages};
+use super::missing::{Kept, Missing};
 use super::observe::{Facts, Observed, Seen};
-use super::open::Missing;
 use super::place::{self, Accepted, accepted};
 use super::roll::{Known, Outdated, ROUTES, Roll, end_of};
 use super::tables::{self, Tables};
 use super::valid::{Member, Valid};
-use crate::admin::{self, Admin};
+use crate::admin::Admin;
 use crate::api::RolloutStatus;
 use crate::context::Context;
 use crate::error::Error;
@@ -97,18 +97,18 @@ pub async fn look(
     (ctx, admin): (&Context, &dyn Admin),
 ) -> Result<Option<Store>, Error> {
     let seen = observed.broker(master);
-    let address = seen
-        .and_then(|seen| seen.facts.as_ref())
-        .map(|facts| facts.address.as_str());
-    let Some(address) = address else {
+    let Some(facts) = seen.and_then(|seen| seen.facts.as_ref()) else {
         return Ok(None);
     };
+    let address = facts.address.as_str();
     if emptied(observed).is_some_and(|seen| seen.member == master) {
         let stored = tables::stored(valid, master.group, ctx).await?;
         let missing = match stored {
-            Ok(stored) => missing(valid, master.group, address, &stored, admin)
-                .await
-                .map_err(|err| err.to_string()),
+            Ok(stored) => {
+                let there = Kept::read(address, admin).await.map_err(|err| err.to_string());
+                let version = facts.runtime.release();
+                there.map(|there| Missing::of("what it had".to_owned(), &stored, &there, version))
+            }
             Err(why) => Err(why),
         };
         let ahead = ahead::read(address, admin, true, &|_| true)
@@ -124,27 +124,12 @@ pub async fn look(
     let ignore = options.ignore_consumer_groups.unwrap_or_default();
     let others = observed.other_masters(valid, master.group);
     let backlog = backlog::look_with(admin, address, &who, (&others, &ignore)).await;
-    let tables = Tables::read(valid, master.group, address, admin).await;
+    let kept = Kept::read(address, admin).await;
+    let tables = kept.map(|kept| Tables::of(&kept, &who.cluster, &who.broker_name));
     Ok(Some(Store::Full {
         backlog,
         tables: tables.map_err(|err| err.to_string()),
     }))
-}
-
-async fn missing(
-    valid: &Valid,
-    group: i32,
-    address: &str,
-    stored: &Tables,
-    admin: &dyn Admin,
-) -> Result<Missing, admin::Error> {
-    let has = Tables::read(valid, group, address, admin).await?;
-    let lacks = stored.without(&has);
-    Ok(Missing {
-        source: "what it had".to_owned(),
-        groups: lacks.groups,
-        topics: lacks.topics,
-    })
 }
 
 /// What is put right now, if that master can be told.
@@ -227,11 +212,7 @@ fn gate(known: &Known<'_>, seen: &Seen) -> Gate {
     match missing {
         Err(why) => return Gate::Wait(format!("its store is new; {why}")),
         Ok(missing) if !missing.is_empty() => {
-            return Gate::Wait(format!(
-                "its store is new; {} topics and {} subscription groups are put back",
-                missing.topics.len(),
-                missing.groups.len()
-            ));
+            return Gate::Wait(format!("its store is new; {}", missing.words()));
         }
         Ok(_) => {}
     }

@@ -13,7 +13,7 @@ use super::standing::Replay;
 use super::valid::Valid;
 use crate::admin::{self, ORDER_TOPICS};
 use crate::context::{self, Context};
-use crate::error::Error;
+use crate::error::{Class, Error};
 use crate::k8s::apply::{Foreign, Hand};
 use crate::k8s::labels::{INFORMED, YES};
 use crate::workload::grow::{self, Grown};
@@ -28,6 +28,8 @@ pub struct Done {
     pub growth: Option<String>,
     /// Name servers that did not take their order topics, and why.
     pub refused: Vec<(String, String)>,
+    /// What the API server says to the set, where it does not take it. No pod was restarted for it.
+    pub template: Option<Error>,
 }
 
 /// Writes what differs. A pod is deleted last: what it starts with is there by then.
@@ -40,11 +42,17 @@ pub(super) async fn apply(
     let mut hand = Hand::new(ctx, &valid.target);
     let informed_only = plan.routing.informed_only && marked(plan, observed, ctx).await;
     write_surroundings(&mut hand, valid, informed_only, ctx).await?;
-    let growth = write_set(&mut hand, observed, plan, ctx).await?;
+    let (growth, template) = match write_set(&mut hand, observed, plan, ctx).await {
+        Ok(growth) => (growth, None),
+        // The user is told, who can mend it.
+        Err(err) if matches!(err.class(), Class::Invalid | Class::Forbidden) => (None, Some(err)),
+        Err(err) => return Err(err),
+    };
     let mut done = Done {
         growth,
         foreign: hand.foreign,
         refused: Vec::new(),
+        template,
     };
     // A name server that does not take them holds up no other, and nothing else.
     for lacking in &plan.replays {
@@ -52,7 +60,8 @@ pub(super) async fn apply(
             done.refused.push((lacking.name.clone(), err.to_string()));
         }
     }
-    match (&plan.restart, observed.set.as_deref()) {
+    let restart = plan.restart.as_ref().filter(|_| done.template.is_none());
+    match (restart, observed.set.as_deref()) {
         (Some(Restart::Broken(pod)), _) => {
             replace::broken_pod(ctx, pod).await?;
         }

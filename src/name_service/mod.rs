@@ -77,6 +77,10 @@ pub async fn reconcile(service: Arc<NameService>, ctx: Arc<Context>) -> Result<A
     };
     let next = status::status(&service, &valid, &observed, (&plan, &done), &now());
     let status = report(&service, current.as_ref(), next, &ctx).await?;
+    if let Some(err) = done.template {
+        // Asked for again less and less often.
+        return Err(err);
+    }
     let serving = conditions::find(&status.conditions, READY).is_some_and(|ready| ready.status == "True");
     Ok(cadence::next(&*service, serving && !plan.polls()))
 }

@@ -147,6 +147,15 @@ fn degraded(valid: &Valid, observed: &Observed, done: &Done) -> Says {
     if let Some(trouble) = observed.pods().iter().find_map(|pod| pod::trouble(pod, fields)) {
         return Says::yes(trouble.reason, trouble.message);
     }
+    if let Some(why) = &done.template {
+        return Says::yes(
+            "TemplateRefused",
+            format!(
+                "the API server does not take what the spec makes of StatefulSet {}, nothing is restarted: {why}; correct the spec",
+                valid.name
+            ),
+        );
+    }
     if let Some(why) = &done.growth {
         return Says::yes(conditions::NOT_GROWN, why);
     }

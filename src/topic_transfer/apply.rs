@@ -9,7 +9,8 @@ use super::seen::{Cluster, Seen};
 use super::sides::Places;
 use crate::admin::{self, Admin, Attributes, Confirmed, ORDER_TOPICS, confirm};
 use crate::api::TopicTransfer;
-use crate::broker::ahead;
+use crate::broker::budget::Budget;
+use crate::broker::{ahead, missing};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -80,6 +81,13 @@ pub(super) async fn tell(
         },
         Request::MoveBack { broker, ahead } => match master(&seen.target, broker, &*target.admin).await? {
             Some(broker) => ahead::move_back(&broker, ahead).await,
+            None => Ok(()),
+        },
+        Request::Begin { broker, start } => match master(&seen.target, broker, &*target.admin).await? {
+            Some(broker) => {
+                let with = (&*target.admin, Budget::begin());
+                missing::begin(with, &broker, start, |queue| queue.min).await
+            }
             None => Ok(()),
         },
         Request::ChangeTopic { broker, topic } => {

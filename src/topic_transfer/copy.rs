@@ -9,6 +9,7 @@ use super::seen::{Cluster, differences, group_differences, merged};
 use crate::admin::{ATTRIBUTES, TopicConfig};
 use crate::api::{FirstSettings, TopicTransferStatus, TransferCause};
 use crate::broker::ahead::Ahead;
+use crate::broker::missing::Start;
 
 /// Why the target cannot take the topic.
 pub type Refusal = (TransferCause, String);
@@ -62,6 +63,19 @@ impl Transfer<'_> {
             );
             let (broker, ahead) = (broker.clone(), ahead.clone());
             return Ok(Some((words, Request::MoveBack { broker, ahead })));
+        }
+        if let Some((broker, start)) = first_start(target, self.topic, &groups) {
+            let words = format!(
+                "groups begin with the first message of the topic at broker {broker} of the target: {}",
+                start
+                    .groups
+                    .keys()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+            let broker = broker.clone();
+            return Ok(Some((words, Request::Begin { broker, start })));
         }
         Ok(next_order(source, target, topic.write_queues))
     }
@@ -138,6 +152,20 @@ impl Transfer<'_> {
 fn first_ahead(target: &Cluster) -> Option<(&String, &Ahead)> {
     let mut masters = target.answering();
     masters.find_map(|(broker, master)| Some((broker, master.ahead.first()?)))
+}
+
+/// A master of the target at which a group has no offset of a queue. Left to itself it may begin at the end, once it comes: see
+/// [`crate::broker::missing`].
+fn first_start<'a>(
+    target: &'a Cluster,
+    topic: &str,
+    groups: &BTreeSet<String>,
+) -> Option<(&'a String, Start)> {
+    target.holders().find_map(|(broker, master, config)| {
+        let there = groups.iter().filter(|group| master.groups.contains_key(*group));
+        let start = Start::of(topic, config.read_queues, there, master.offsets.as_ref()?)?;
+        Some((broker, start))
+    })
 }
 
 /// In what a topic at the target differs, in words.

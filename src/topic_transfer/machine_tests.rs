@@ -33,6 +33,8 @@ pub(super) struct Broker {
     pub(super) group: bool,
     pub(super) answers: bool,
     pub(super) ahead: Vec<Ahead>,
+    /// Whether `billing` has an offset of every queue.
+    pub(super) begun: bool,
 }
 
 impl Broker {
@@ -44,6 +46,7 @@ impl Broker {
             group,
             answers: true,
             ahead: vec![],
+            begun: false,
         }
     }
 
@@ -73,6 +76,15 @@ impl Broker {
         facts
     }
 
+    fn offsets(&self) -> ConsumerOffsets {
+        let queues = self.topic.as_ref().map_or(0, |topic| topic.read_queues);
+        let of_group = (0..queues).map(|id| (id, 0)).collect();
+        let begun = self.begun.then(|| ("billing".to_owned(), of_group));
+        ConsumerOffsets {
+            topics: [(TOPIC.to_owned(), begun.into_iter().collect())].into(),
+        }
+    }
+
     fn master(&self, cluster: &str, name: &str) -> Result<Master, String> {
         if !self.answers {
             return Err("does not answer".to_owned());
@@ -89,6 +101,7 @@ impl Broker {
             version: Version::new(5, 5, 0),
             consumers: consumes.then(|| "billing".to_owned()).into_iter().collect(),
             ahead: self.ahead.clone(),
+            offsets: Some(self.offsets()),
             facts: is_source.then(|| self.facts(cluster, name)),
         })
     }
@@ -199,6 +212,10 @@ impl World {
                 let master = self.target.get_mut(broker).unwrap();
                 master.ahead.retain(|found| found != ahead);
             }
+            Request::Begin { broker, start } => {
+                assert_eq!(start.groups.keys().collect::<Vec<_>>(), ["billing"]);
+                self.target.get_mut(broker).unwrap().begun = true;
+            }
             Request::ChangeTopic { broker, topic } => {
                 self.source.get_mut(broker).unwrap().topic = Some(topic.clone());
             }
@@ -262,6 +279,7 @@ fn a_transfer_goes_through_its_phases_one_request_at_a_time() {
         [
             "PutGroup",
             "PutTopic",
+            "Begin",
             "ChangeTopic",
             "ChangeTopic",
             "Delete",
@@ -379,10 +397,10 @@ fn an_offset_of_an_earlier_topic_of_that_name_is_moved_back_before_anybody_comes
     }
     assert!(world.target["stock-0"].ahead.is_empty());
     let last = told.last().unwrap();
-    assert!(
-        matches!(last, Request::MoveBack { broker, .. } if broker == "stock-0"),
-        "{told:?}"
-    );
+    assert!(matches!(last, Request::Begin { .. }), "{told:?}");
+    assert!(world.target.values().all(|master| master.begun));
+    let back = |one: &Request| matches!(one, Request::MoveBack { broker, .. } if broker == "stock-0");
+    assert!(told.iter().any(back), "{told:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{BoxFuture, FutureExt, join, join_all};
+use futures::future::{BoxFuture, FutureExt, join, join_all, try_join};
 
 use super::seen::{Cluster, Master, NameServer, Seen, Told, Unknown, retry_topics};
 use super::sides::{Place, Places};
@@ -31,7 +31,7 @@ pub async fn observe(places: &Places, wanted: Wanted<'_>, rival: Option<String>)
     .await;
     let target = match (target, &places.target) {
         (Ok(mut target), Ok(place)) if wanted.copying => {
-            read_ahead(&mut target, &*place.admin, wanted.topic).await;
+            read_offsets(&mut target, &*place.admin, wanted.topic).await;
             Ok(target)
         }
         (target, _) => target,
@@ -159,19 +159,26 @@ async fn look(broker: &str, address: &str, admin: &dyn Admin, topic: &str) -> Re
         version: runtime.release().unwrap_or(Version::new(4, 5, 0)),
         consumers: consumers.into_iter().filter(|group| is_consumer(group)).collect(),
         ahead: Vec::new(),
+        offsets: None,
         facts: None,
     })
 }
 
-/// Who would go on beyond the end of the topic's queues at each master of the target.
-async fn read_ahead(target: &mut Cluster, admin: &dyn Admin, topic: &str) {
+/// How far consumers are at each master of the target, and who would go on beyond the end of the topic's queues.
+async fn read_offsets(target: &mut Cluster, admin: &dyn Admin, topic: &str) {
     for entry in target.masters.values_mut() {
         let Ok(master) = entry else { continue };
-        match ahead::read(&master.address, admin, false, &|name| name == topic).await {
+        let looked = |name: &str| name == topic;
+        let read = try_join(
+            admin.consumer_offsets(&master.address),
+            ahead::read(&master.address, admin, false, &looked),
+        );
+        match read.await {
             // Those of groups that are not there are nobody's, and 5.x does not move them.
-            Ok(mut found) => {
+            Ok((offsets, mut found)) => {
                 found.retain(|ahead| master.groups.contains_key(&ahead.group));
                 master.ahead = found;
+                master.offsets = Some(offsets);
             }
             Err(err) => *entry = Err(err.to_string()),
         }

@@ -31,6 +31,7 @@ fn any_broker(has_topic: f64) -> impl Strategy<Value = Broker> {
             group,
             answers,
             ahead: vec![],
+            begun: false,
         })
 }
 

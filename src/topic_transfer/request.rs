@@ -2,6 +2,7 @@
 
 use crate::admin::{SubscriptionGroup, TopicConfig};
 use crate::broker::ahead::Ahead;
+use crate::broker::missing::Start;
 
 /// What is told to a broker or a name server; nothing else ever is.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,13 @@ pub enum Request {
         broker: String,
         /// Whose offset, and where to.
         ahead: Ahead,
+    },
+    /// Lets groups that have no offset at a master of the target begin with the first message there.
+    Begin {
+        /// `brokerName`.
+        broker: String,
+        /// Who, and in which queues.
+        start: Start,
     },
     /// Changes the topic at a master of the source, where it is there.
     ChangeTopic {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::admin::{ATTRIBUTES, Route, SubscriptionGroup, TopicConfig, Version, perm};
+use crate::admin::{ATTRIBUTES, ConsumerOffsets, Route, SubscriptionGroup, TopicConfig, Version, perm};
 use crate::broker::ahead::Ahead;
 use crate::broker::backlog::{Facts, HALF_GROUP, HALF_TOPIC, REVIVE_GROUP, REVIVE_TOPIC};
 use crate::broker::uncounted::Uncounted;
@@ -77,6 +77,8 @@ pub struct Master {
     pub consumers: BTreeSet<String>,
     /// Of the target, as long as a master of it may get the topic: who would go on beyond the end of a queue, from an earlier life of the topic.
     pub ahead: Vec<Ahead>,
+    /// Of the target, as long as that: how far its consumers are.
+    pub offsets: Option<ConsumerOffsets>,
     /// Of the source: what it holds of the topic, and of what is to be retried.
     pub facts: Option<Facts>,
 }

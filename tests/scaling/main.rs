@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod beginnings;
 mod draining;
 mod leaving;
 mod opening;

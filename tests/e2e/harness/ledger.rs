@@ -367,6 +367,23 @@ impl Ledger {
         self.exec("books", &args).await.done();
     }
 
+    /// Starts another client beside the ledger's.
+    pub async fn start_beside(&self, name: &str, client: &str) {
+        let script = format!("/client/client {client} > /books/{name}.said 2> /books/{name}.err &");
+        self.exec("books", &["sh", "-c", &script]).await.done();
+    }
+
+    /// The last line of JSON that it printed.
+    pub async fn said_beside(&self, name: &str) -> Result<Value, String> {
+        let folder = self.books().await?;
+        let said = fs::read_to_string(folder.join(format!("{name}.said"))).map_err(|e| e.to_string())?;
+        let last = said.lines().last().ok_or_else(|| {
+            let errors = fs::read_to_string(folder.join(format!("{name}.err")));
+            format!("{name} has said nothing yet; {}", errors.unwrap_or_default())
+        })?;
+        serde_json::from_str(last).map_err(|e| format!("{name}: {e}: {last}"))
+    }
+
     /// Ends the producers, waits until every group has everything or nothing arrives any more, and compares the books.
     pub async fn finish(self) -> Books {
         let mut ends = vec![("produce", seconds(60)), ("consume", seconds(600))];

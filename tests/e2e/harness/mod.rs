@@ -12,6 +12,7 @@ pub mod lives;
 pub mod mqadmin;
 pub mod node;
 pub mod operator;
+pub mod pop;
 pub mod rocketmq;
 pub mod stage;
 pub mod wait;

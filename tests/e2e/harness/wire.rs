@@ -23,16 +23,16 @@ pub struct Listed {
 
 /// An answer: its code, its header fields and its body.
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     code: i64,
     remark: String,
-    fields: Value,
+    pub(super) fields: Value,
     body: Vec<u8>,
 }
 
 impl Answer {
     /// What was answered, where it was answered well.
-    fn good(self, asked: &str) -> Result<Self, String> {
+    pub(super) fn good(self, asked: &str) -> Result<Self, String> {
         if self.code == 0 {
             Ok(self)
         } else {
@@ -47,10 +47,10 @@ impl Answer {
 }
 
 /// How long an answer may take that no story is about.
-const SHORT: Duration = Duration::from_secs(5);
+pub(super) const SHORT: Duration = Duration::from_secs(5);
 
 /// Asks once over a connection of its own.
-async fn ask(
+pub(super) async fn ask(
     address: &str,
     code: u32,
     fields: Value,
@@ -312,6 +312,17 @@ pub async fn send(broker: &str, topic: &str, body: &str, within: Duration) -> Se
 /// The same, to be delivered only after the time of that delay level: 7 is three minutes.
 pub async fn send_delayed(broker: &str, topic: &str, body: &str, level: u8) -> Sent {
     let properties = ["WAIT\u{1}true\u{2}DELAY\u{1}", &level.to_string(), "\u{2}"].concat();
+    send_with(&properties, broker, topic, body, SHORT).await
+}
+
+/// The same, to be delivered only after so many seconds (5.x).
+pub async fn send_timed(broker: &str, topic: &str, body: &str, seconds: u32) -> Sent {
+    let properties = [
+        "WAIT\u{1}true\u{2}TIMER_DELAY_SEC\u{1}",
+        &seconds.to_string(),
+        "\u{2}",
+    ]
+    .concat();
     send_with(&properties, broker, topic, body, SHORT).await
 }
 

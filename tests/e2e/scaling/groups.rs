@@ -84,6 +84,17 @@ async fn takes_traffic_with_everything(rocketmq: &Rocketmq, ledger: &Ledger, gro
     assert_eq!(expected.1.len(), 12 + odd, "{:?}", expected.1.keys());
     assert_eq!(topics, expected.0, "{name} took traffic with other topics");
     assert_eq!(groups, expected.1, "{name} took traffic with other groups");
+    let consumed = wire::consumed(&new).await.unwrap();
+    assert!(
+        consumed.contains(&format!("{}@deserted", ledger.topics()[0])),
+        "who is away would begin at the end: {consumed:?}"
+    );
+    // Made by a consumer, perhaps before its group had these settings.
+    let retries = wire::topics(&new).await.unwrap();
+    if let Some(retries) = retries.get("%RETRY%billing") {
+        let sent_to = groups["billing"]["retryQueueNums"].as_u64();
+        assert!(retries["readQueueNums"].as_u64() >= sent_to, "{retries}");
+    }
 }
 
 async fn groups_1_to_3(image: Image, options: Options, odd: &[&str]) {
@@ -97,6 +108,7 @@ async fn groups_1_to_3(image: Image, options: Options, odd: &[&str]) {
             .await;
         make_topics_and_groups(&rocketmq, odd).await;
         let ledger = Ledger::start(&rocketmq, options).await;
+        ledger.abandon("deserted").await;
         let before = rocketmq.broker_lives().await;
 
         rocketmq.change(json!({ "size": 3 })).await;

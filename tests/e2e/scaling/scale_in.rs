@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::cluster::{condition, conditions, name_of, text};
 use crate::harness::fixtures::{Fixture, Image, Storage, broker, name_service};
 use crate::harness::ledger::{Ledger, Options};
+use crate::harness::pop;
 use crate::harness::rocketmq::Rocketmq;
 use crate::harness::stage::scenario;
 use crate::harness::wait::seconds;
@@ -213,6 +214,76 @@ async fn on_4_9_7_a_group_stays_until_a_delayed_message_is_delivered() {
                     }
                 },
             )
+            .await;
+        are_left(&rocketmq, &[0]).await;
+        ledger.sending().await;
+        ledger.finish().await.nothing_is_lost();
+    })
+    .await;
+}
+
+/// Waits until a client that was started beside the ledger said that.
+async fn says(ledger: &Ledger, rocketmq: &Rocketmq, name: &str, field: &str, value: Value) {
+    rocketmq
+        .space
+        .wait_for(&format!("{name} says {field} {value}"), LEAVING, async || {
+            let said = ledger.said_beside(name).await?;
+            if said[field] == value {
+                Ok(())
+            } else {
+                Err(said.to_string())
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn on_5_5_0_a_group_stays_for_timers_open_transactions_and_what_was_popped() {
+    scenario(5, async |stage| {
+        /// Longer than a group takes to leave of which nobody wants anything.
+        const LATE: u32 = 240;
+        let space = stage.restricted_namespace().await;
+        let rocketmq = space
+            .start(&name_service("name-service"), &three_groups().size(2))
+            .await;
+        let ledger = Ledger::start(&rocketmq, Options::default()).await;
+        // Topics that only the leaving group has, so that clients find no other place.
+        let master = rocketmq.broker_address(1, 0).await;
+        for topic in ["held", "popped"] {
+            wire::put_topic(&master, topic, 1, 6).await.unwrap();
+        }
+        let poppers = json!({ "groupName": "poppers", "consumeEnable": true, "retryQueueNums": 1, "retryMaxTimes": 16 });
+        wire::put_subscription_group(&master, &poppers).await.unwrap();
+        let receive = "receive --topic held --group patient --bodies held- --expect 2 --timeout-s 1800";
+        ledger.start_beside("patient", receive).await;
+        let transaction = format!("transaction --topic held --body held-undecided --undecided-s {LATE} --timeout-s 1800");
+        ledger.start_beside("transaction", &transaction).await;
+        says(&ledger, &rocketmq, "transaction", "status", json!("SEND_OK")).await;
+        assert_eq!(wire::send_timed(&master, "held", "held-timed", LATE).await, Sent::Ok);
+        assert_eq!(wire::send(&master, "popped", "once more", seconds(5)).await, Sent::Ok);
+        let name = rocketmq.group_name(1);
+        let pop = async |hidden| pop::pop(&master, &name, "popped", "poppers", hidden).await;
+        rocketmq
+            .space
+            .wait_for("it is popped, and never acknowledged", LEAVING, async || {
+                pop(seconds(LATE.into())).await.map(drop)
+            })
+            .await;
+
+        rocketmq.change(json!({ "size": 1 })).await;
+        waits_for(&rocketmq, 1, "delayed").await;
+        waits_for(&rocketmq, 1, "RMQ_SYS_TRANS_HALF_TOPIC: 1 message").await;
+        assert_eq!(ledger.said_beside("transaction").await.unwrap()["event"], "undecided");
+        waits_for(&rocketmq, 1, "group poppers on topic %RETRY%poppers_popped: 1 message").await;
+        says(&ledger, &rocketmq, "transaction", "committed", json!(true)).await;
+        says(&ledger, &rocketmq, "patient", "complete", json!(true)).await;
+        assert_eq!(groups(&rocketmq).await, [0, 1], "nobody has had what was popped");
+        rocketmq
+            .space
+            .wait_for("it is popped again and acknowledged", LEAVING, async || {
+                let again = pop(seconds(30)).await?;
+                pop::acknowledge(&master, "poppers", &again).await
+            })
             .await;
         are_left(&rocketmq, &[0]).await;
         ledger.sending().await;

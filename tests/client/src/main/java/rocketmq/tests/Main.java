@@ -11,6 +11,8 @@ public final class Main {
             sends to every queue in turn, each message once; counts statuses and errors, in all and per broker
         client receive --topic T --group G --expect N [--bodies PREFIX] [--timeout-s 60]
             receives until N distinct bodies (that start with PREFIX) have come; exit code 1 if they have not
+        client transaction --topic T --body B [--undecided-s 60] [--timeout-s 600]
+            sends a message of a transaction, leaves it undecided for a while however often it is asked, then commits it
         client probe --topic T [--broker NAME] [--rate 50] [--seconds 60] [--timeout-ms 1000] [--queues 4]
             keeps sending to each broker (or one); prints each change between ok and failing, and the longest gap
         client newcomers --topic T [--seconds 600] [--every-ms 1000]
@@ -57,6 +59,7 @@ public final class Main {
             case "topic" -> Topics.run(new Options(rest, "topic", "queues"));
             case "send" -> Send.run(stop, new Options(rest, "topic", "count", "timeout-ms", "bodies", "queues", "timeout-s"));
             case "receive" -> Receive.run(stop, new Options(rest, "topic", "group", "expect", "bodies", "timeout-s"));
+            case "transaction" -> Transaction.run(stop, new Options(rest, "topic", "body", "undecided-s", "timeout-s"));
             case "probe" -> Probe.run(stop, new Options(rest, "topic", "broker", "rate", "seconds", "timeout-ms", "queues"));
             case "newcomers" -> Newcomers.run(stop, new Options(rest, "topic", "seconds", "every-ms"));
             case "ledger produce" -> LedgerProduce.run(stop,

@@ -1,19 +1,15 @@
 //! Name servers that scale or restart end the same whenever the operator is killed in between.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "what fails here fails a test"
-)]
-
-mod support;
 
 use k8s_openapi::api::core::v1::Pod;
 use rocketmq_operator::admin::fake::FakeBroker;
 use rocketmq_operator::api::NameService;
 use serde_json::{Value, json};
-use support::fixtures::name_service;
-use support::names::{NEWER, is_at_rest, order_topics, put_order_topic, runs_with, scale, serving, used};
-use support::world::World;
+
+use crate::support::fixtures::name_service;
+use crate::support::names::{
+    NEWER, is_at_rest, order_topics, put_order_topic, runs_with, scale, serving, used,
+};
+use crate::support::world::World;
 
 /// A world in which name servers with order topics are to become three of a newer image.
 async fn changing() -> World {
