@@ -165,10 +165,13 @@ pub async fn look(admin: &dyn Admin, address: &str, who: &Who, whom: Whom<'_>) -
             .await?;
         let times = stats.queues.values().map(|queue| queue.last_timestamp_ms);
         blocker.last_commit_ms = times.max().filter(|time| *time > 0);
-        let connection = admin.consumer_connection(address, &blocker.group).await?;
-        blocker.turned_away = connection.is_some_and(|connection| {
-            !connection.topics.is_empty() && !connection.topics.contains(&blocker.topic)
-        });
+        // Whoever pops does not say that it subscribes to its retries.
+        if who.kind(&blocker.topic) == Kind::User {
+            let connection = admin.consumer_connection(address, &blocker.group).await?;
+            blocker.turned_away = connection.is_some_and(|connection| {
+                !connection.topics.is_empty() && !connection.topics.contains(&blocker.topic)
+            });
+        }
     }
     Ok(found)
 }

@@ -26,6 +26,9 @@ async fn a_group_that_consumes_another_topic_by_now_is_told_from_one_that_is_aba
         .queue("payments", 0, 0, 10)
         .consumed("payments", "billing", 0, 1)
         .consumed("payments", "audit", 0, 2)
+        .topic(TopicConfig::new("%RETRY%billing", 1))
+        .queue("%RETRY%billing", 0, 0, 1)
+        .consumed("%RETRY%billing", "billing", 0, 0)
         .online("billing", "client-1", &["parcels"]);
     let words = found(broker)
         .await
@@ -35,6 +38,7 @@ async fn a_group_that_consumes_another_topic_by_now_is_told_from_one_that_is_aba
         [
             "group billing on topic payments: 9 messages, it is connected and does not subscribe to it",
             "group audit on topic payments: 8 messages, last commit 0 min ago",
+            "group billing on topic %RETRY%billing: 1 message, last commit never",
         ]
     );
 }
