@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::admin::system::is_system_group;
-use crate::admin::{self, Admin, Confirmed, ConsumedQueue};
+use crate::admin::{self, Admin, Confirmed, ConsumedQueue, ConsumerOffsets};
 
 /// A consumer group that would go on beyond the end of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,33 +22,33 @@ pub struct Ahead {
 }
 
 /// The groups whose offset is beyond the end of a queue, of topics that are `looked` for. A topic that is not there has no
-/// messages, nor has a queue that is not told in a store that is `new`; elsewhere it is one that only takes no more. Offsets are read first, so that one which is committed meanwhile never seems to be beyond.
+/// messages, nor has a queue that is not told in a store that is `new`; elsewhere it is one that only takes no more. The `offsets` of
+/// the broker were read before, so that one which is committed meanwhile never seems to be beyond.
 pub async fn read(
-    address: &str,
-    admin: &dyn Admin,
+    offsets: &ConsumerOffsets,
+    (address, admin): (&str, &dyn Admin),
     new: bool,
     looked: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Vec<Ahead>, admin::Error> {
-    let offsets = admin.consumer_offsets(address).await?;
     let mut found = Vec::new();
-    for (topic, groups) in offsets.topics {
-        if !looked(&topic) {
+    for (topic, groups) in &offsets.topics {
+        if !looked(topic) {
             continue;
         }
-        let users = groups.into_iter().filter(|(group, _)| !is_system_group(group));
+        let users = groups.iter().filter(|(group, _)| !is_system_group(group));
         let users: BTreeMap<_, _> = users.collect();
         if users
             .values()
-            .flat_map(BTreeMap::values)
+            .flat_map(|queues| queues.values())
             .all(|offset| *offset == 0)
         {
             continue;
         }
-        let queues = admin.topic_stats(address, &topic).await?;
+        let queues = admin.topic_stats(address, topic).await?;
         let is_empty = new || queues.is_none();
         let queues = queues.unwrap_or_default();
         for (group, queue_offsets) in users {
-            found.extend(queue_offsets.into_iter().filter_map(|(id, offset)| {
+            found.extend(queue_offsets.iter().filter_map(|(&id, &offset)| {
                 let end = queues.get(&id).map(|queue| queue.max);
                 let end = end.or(is_empty.then_some(0))?;
                 (offset > end).then(|| Ahead {

@@ -397,17 +397,17 @@ pub fn backlog(facts: &Facts, ignore: &[String]) -> Backlog {
         ..Backlog::default()
     };
     for topic in facts.queues.keys() {
-        let mut groups = facts.groups_of(topic, ignore);
-        let is_of_some = !groups.is_empty();
-        groups.retain(|group| !ignores(ignore, topic, group));
-        // What only ignored groups are to retry may come again and again.
-        let counts = facts.who.kind(topic) != Kind::Retry || !is_of_some || !groups.is_empty();
-        if counts {
-            found.written = found.written.saturating_add(facts.moved(topic));
+        let groups = facts.groups_of(topic, ignore);
+        let ignored = |group: &String| ignores(ignore, topic, group);
+        let is_retry = facts.who.kind(topic) == Kind::Retry && !groups.is_empty();
+        if is_retry && groups.iter().all(ignored) {
+            // It may come again and again.
+            continue;
         }
+        found.written = found.written.saturating_add(facts.moved(topic));
         for group in groups {
             let messages = facts.lag(topic, &group);
-            if messages == 0 {
+            if messages == 0 || ignored(&group) {
                 continue;
             }
             let sum = match facts.who.kind(topic) {

@@ -103,17 +103,17 @@ pub async fn look(
     let address = facts.address.as_str();
     if emptied(observed).is_some_and(|seen| seen.member == master) {
         let stored = tables::stored(valid, master.group, ctx).await?;
-        let missing = match stored {
-            Ok(stored) => {
-                let there = Kept::read(address, admin).await.map_err(|err| err.to_string());
-                let version = facts.runtime.release();
-                there.map(|there| Missing::of("what it had".to_owned(), &stored, &there, version))
+        let there = match Kept::read(address, admin).await.map_err(|err| err.to_string()) {
+            Ok(there) => there,
+            Err(why) => {
+                let (missing, ahead) = (Err(why.clone()), Err(why));
+                return Ok(Some(Store::Empty { missing, ahead }));
             }
-            Err(why) => Err(why),
         };
-        let ahead = ahead::read(address, admin, true, &|_| true)
-            .await
-            .map_err(|err| err.to_string());
+        let ahead = ahead::read(&there.offsets, (address, admin), true, &|_| true).await;
+        let ahead = ahead.map_err(|err| err.to_string());
+        let release = facts.runtime.release();
+        let missing = stored.map(|stored| Missing::of("what it had".to_owned(), &stored, &there, release));
         return Ok(Some(Store::Empty { missing, ahead }));
     }
     let who = Who {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{BoxFuture, FutureExt, join, join_all, try_join};
+use futures::future::{BoxFuture, FutureExt, join, join_all};
 
 use super::seen::{Cluster, Master, NameServer, Seen, Told, Unknown, retry_topics};
 use super::sides::{Place, Places};
@@ -168,11 +168,12 @@ async fn look(broker: &str, address: &str, admin: &dyn Admin, topic: &str) -> Re
 async fn read_offsets(target: &mut Cluster, admin: &dyn Admin, topic: &str) {
     for entry in target.masters.values_mut() {
         let Ok(master) = entry else { continue };
-        let looked = |name: &str| name == topic;
-        let read = try_join(
-            admin.consumer_offsets(&master.address),
-            ahead::read(&master.address, admin, false, &looked),
-        );
+        let read = async {
+            let offsets = admin.consumer_offsets(&master.address).await?;
+            let with = (master.address.as_str(), admin);
+            let ahead = ahead::read(&offsets, with, false, &|name| name == topic).await?;
+            Ok::<_, admin::Error>((offsets, ahead))
+        };
         match read.await {
             // Those of groups that are not there are nobody's, and 5.x does not move them.
             Ok((offsets, mut found)) => {
